@@ -1,0 +1,55 @@
+"""lightning_twosome: align a language model with an environment by reinforcement learning, in PyTorch Lightning.
+
+The public names are imported on first use, so that ``import lightning_twosome`` registers the environments without loading torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from lightning_twosome.envs import register_environments
+
+if TYPE_CHECKING:
+    from lightning_twosome.agent import ActorCritic
+    from lightning_twosome.data import RolloutDataModule
+    from lightning_twosome.decisions import Decision
+    from lightning_twosome.language_model import load_language_model
+    from lightning_twosome.modules import TwosomePPO
+    from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
+
+__version__ = "0.1.0"
+
+_HOME_OF_NAME = {
+    "ActionScorer": "lightning_twosome.scoring",
+    "ActionScores": "lightning_twosome.scoring",
+    "ActorCritic": "lightning_twosome.agent",
+    "Decision": "lightning_twosome.decisions",
+    "RolloutDataModule": "lightning_twosome.data",
+    "TwosomePPO": "lightning_twosome.modules",
+    "load_language_model": "lightning_twosome.language_model",
+    "normalize": "lightning_twosome.scoring",
+}
+
+__all__ = [
+    "ActionScorer",
+    "ActionScores",
+    "ActorCritic",
+    "Decision",
+    "RolloutDataModule",
+    "TwosomePPO",
+    "load_language_model",
+    "normalize",
+]
+
+register_environments()
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF_NAME:
+        return getattr(import_module(_HOME_OF_NAME[name]), name)
+    raise AttributeError(f"module 'lightning_twosome' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
