@@ -6,6 +6,7 @@ The public names are imported on first use, so that ``import lightning_twosome``
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_twosome.envs import register_environments
@@ -41,6 +42,12 @@ __all__ = [
     "load_language_model",
     "normalize",
 ]
+
+# In a checkout, callbacks/ and configs/ lie beside this package; installed, inside it. Looking in the checkout's root as
+# well makes lightning_twosome.callbacks the one name of both, also where a checkout hides an installed package.
+_ROOT = Path(__file__).resolve().parent.parent
+if not Path(__file__).with_name("callbacks").is_dir() and (_ROOT / "callbacks" / "__init__.py").is_file():
+    __path__.append(str(_ROOT))
 
 register_environments()
 

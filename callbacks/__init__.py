@@ -1,0 +1,1 @@
+"""Lightning callbacks of the package, installed as ``lightning_twosome.callbacks``."""
