@@ -1,6 +1,7 @@
 """lightning_twosome: align a language model with an environment by reinforcement learning, in PyTorch Lightning.
 
-The public names are imported on first use, so that ``import lightning_twosome`` registers the environments without loading torch.
+The public names are imported on first use, so that ``import lightning_twosome`` registers the environments without
+loading torch.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ __all__ = [
     "normalize",
 ]
 
-# In a checkout, callbacks/ and configs/ lie beside this package; installed, inside it. Looking in the checkout's root as
-# well makes lightning_twosome.callbacks the one name of both, also where a checkout hides an installed package.
+# In a checkout, callbacks/ and configs/ lie beside this package; installed, inside it. Looking in the checkout's root
+# as well makes lightning_twosome.callbacks the one name of both, also where a checkout hides an installed package.
 _ROOT = Path(__file__).resolve().parent.parent
 if not Path(__file__).with_name("callbacks").is_dir() and (_ROOT / "callbacks" / "__init__.py").is_file():
     __path__.append(str(_ROOT))
