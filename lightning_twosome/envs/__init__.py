@@ -1,7 +1,22 @@
-"""Text worlds, registered with gymnasium under the namespace ``twosome``."""
+"""Text worlds: a prompt, the actions that can be taken, and what they lead to (gymnasium environments)."""
 
 from __future__ import annotations
 
+import gymnasium
+
 
 def register_environments() -> None:
-    """Register every environment of this package with gymnasium; harmless when called twice."""
+    """Make every task of the package known to ``gymnasium.make``; a second call changes nothing.
+
+    gymnasium's own wrappers are left out: the environments refuse a misplaced ``step`` themselves and count their horizon in primitive steps.
+    """
+    for task in ("TomatoSalad", "TomatoLettuceSalad"):
+        environment_id = f"twosome/{task}-v0"
+        if environment_id not in gymnasium.registry:
+            gymnasium.register(
+                id=environment_id,
+                entry_point="lightning_twosome.envs.kitchen.env:KitchenEnv",
+                kwargs={"task": task},
+                order_enforce=False,
+                disable_env_checker=True,
+            )
