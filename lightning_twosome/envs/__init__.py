@@ -8,7 +8,8 @@ import gymnasium
 def register_environments() -> None:
     """Make every task of the package known to ``gymnasium.make``; a second call changes nothing.
 
-    gymnasium's own wrappers are left out: the environments refuse a misplaced ``step`` themselves and count their horizon in primitive steps.
+    gymnasium's own wrappers are left out: the environments refuse a misplaced ``step`` themselves and count their
+    horizon in primitive steps.
     """
     for task in ("TomatoSalad", "TomatoLettuceSalad"):
         environment_id = f"twosome/{task}-v0"

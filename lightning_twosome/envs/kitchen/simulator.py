@@ -28,7 +28,7 @@ class State(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The end of one macro-action; ``event`` is one of CHOPPED, DELIVERED, REJECTED or empty, ``food`` what was chopped."""
+    """The end of one macro-action; ``event`` is CHOPPED, DELIVERED, REJECTED or empty, ``food`` what was chopped."""
 
     state: State
     duration: int
@@ -49,14 +49,16 @@ class Kitchen:
 
     def act(self, state: State, action: Action) -> Outcome:
         """Carry out a macro-action to its end."""
+        if action.kind == "get" and action.target == "bowl":
+            return self._get_bowl(state)
         if action.kind == "get":
-            return self._get_bowl(state) if action.target == "bowl" else self._get_food(state, self._foods[action.target])
+            return self._get_food(state, self._foods[action.target])
         if action.kind == "go":
             return self._go(state, action.target)
         return self._deliver(state) if action.kind == "deliver" else self._chop(state)
 
     def position(self, state: State, item: str) -> Cell:
-        """The cell of a food or the bowl; what is carried is where the agent is, what is in the bowl where the bowl is."""
+        """The cell of a food or the bowl: the agent's for what is carried, the bowl's for what is in it."""
         place = state.bowl if item == "bowl" else state.foods[self._foods[item]]
         if place == BOWL:
             place, item = state.bowl, "bowl"

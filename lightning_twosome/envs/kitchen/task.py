@@ -18,6 +18,9 @@ Cell = tuple[int, int]
 BUNDLED_TASKS = Path(__file__).parent / "tasks"
 N_TASK_INDICES = 7
 
+KEYS = frozenset("name map foods recipe actions view_radius chop_steps horizon rewards task_index".split())
+OPTIONAL_KEYS = frozenset({"optimal_discounted_return"})
+
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
@@ -39,10 +42,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KitchenTask:
-    """Everything that tells one kitchen task from another. Compared by identity, so that environments can share what they derive from it.
+    """Everything that tells one kitchen task from another.
 
-    ``homes`` maps each food and the bowl to its counter cell, ``boards`` each board's name to its cell. The floor is everything inside the
-    border, so that a walk along the rows and then along the columns is never blocked.
+    Tasks are compared by identity, so that environments can share what they derive from one.
+    ``homes`` maps each food and the bowl to its counter cell, ``boards`` each board's name to its cell. The floor is
+    everything inside the border, so that a walk along the rows and then along the columns is never blocked.
     """
 
     name: str
@@ -76,7 +80,9 @@ def load_task(task: str) -> KitchenTask:
         path = BUNDLED_TASKS / f"{task}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(entry.stem for entry in BUNDLED_TASKS.glob("*.yaml")))
-        raise UserError(f"there is no kitchen task {task!r}: give the path of a YAML file that exists or one of {known}")
+        raise UserError(
+            f"there is no kitchen task {task!r}: give the path of a YAML file that exists or one of {known}"
+        )
     return _read(path, path.stat().st_mtime_ns)
 
 
@@ -96,12 +102,10 @@ class _Reader:
             raise UserError(f"kitchen task {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
         if not isinstance(data, dict):
             raise UserError(f"kitchen task {path} must be a mapping of keys to values, not {type(data).__name__}")
-        known = {"name", "map", "foods", "recipe", "actions", "view_radius", "chop_steps", "horizon", "rewards", "task_index"}
-        optional = {"optimal_discounted_return"}
-        if missing := sorted(known - data.keys()):
+        if missing := sorted(KEYS - data.keys()):
             self.complain(f"lacks the key {missing[0]!r}")
-        if unknown := sorted(str(key) for key in data.keys() - known - optional):
-            self.complain(f"has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(known | optional))}")
+        if unknown := sorted(str(key) for key in data.keys() - KEYS - OPTIONAL_KEYS):
+            self.complain(f"has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(KEYS | OPTIONAL_KEYS))}")
         self.data = data
 
     def complain(self, message: str) -> NoReturn:
@@ -177,7 +181,9 @@ class _Reader:
                 allowed = ({*names, "#"} - {"@"}, {"#"})[edges - 1] if edges else {".", "@"}
                 if letter not in allowed:
                     place = ("on the floor inside", "on the border", "in a corner")[edges]
-                    self.complain(f"has {letter!r} {place} of the map at row {row}, column {column}, where it cannot stand")
+                    self.complain(
+                        f"has {letter!r} {place} of the map at row {row}, column {column}, where it cannot stand"
+                    )
                 if letter in names:
                     found.setdefault(names[letter], []).append((row, column))
         return found

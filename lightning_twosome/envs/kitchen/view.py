@@ -1,7 +1,7 @@
 """What the cook sees: items within the view's radius and what is in hand. Nothing is remembered.
 
-    state -> View    facts that the prompt may state and the action texts may rely on
-    state -> vector  the same view as numbers, for baselines that read no text
+state -> View    facts that the prompt may state and the action texts may rely on
+state -> vector  the same view as numbers, for baselines that read no text
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Item:
 class View:
     """What is known in a state.
 
-    ``at_home`` names the visible items that still stand at home, ``boards`` what visible boards hold (an empty board is not listed, like one that is
-    out of view), ``at_board`` is the board that the cook stands at, or empty, and ``hand`` is what the cook carries.
+    ``at_home`` names the visible items that still stand at home, ``boards`` what visible boards hold (an empty board is
+    not listed, like one that is out of view), ``at_board`` is the board that the cook stands at, or empty, and ``hand``
+    is what the cook carries.
     """
 
     at_home: tuple[str, ...]
@@ -69,8 +70,8 @@ def vector_length(kitchen: Kitchen) -> int:
 def vector(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
     """The symbolic observation, read-only.
 
-    In this order: (row, column, chops) of each food, (row, column) of the bowl, of each board, of the delivery counter and of the agent, and a
-    7-way one-hot of the task. What is out of view reads 0.
+    In this order: (row, column, chops) of each food, (row, column) of the bowl, of each board, of the delivery counter
+    and of the agent, and a 7-way one-hot of the task. What is out of view reads 0.
     """
     task, numbers = kitchen.task, list[int]()
     for food, chopped in zip(task.foods, state.chopped, strict=True):
