@@ -1,0 +1,60 @@
+"""One way into the model, and one way from its logits to log-probabilities.
+
+The forward is entered through the root module, so that the hooks of DDP and FSDP run; logits are made for the trailing
+columns only.
+
+Letters: R rows, T columns, C trailing columns with logits, V vocabulary, Q actions of all rows, A most tokens of one.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def base_model(model: nn.Module) -> Any:
+    """The Hugging Face model under an adapter, or the model itself."""
+    return getattr(model, "get_base_model", lambda: model)()
+
+
+def model_device(model: nn.Module) -> torch.device:
+    """Where the token ids must lie."""
+    return base_model(model).get_input_embeddings().weight.device
+
+
+def model_dtype(model: nn.Module) -> torch.dtype:
+    """The dtype in which hidden states travel: that of the embedding, also where the trunk is quantised."""
+    return base_model(model).get_input_embeddings().weight.dtype
+
+
+def trailing_logits(model: nn.Module, columns: int, **inputs: Any) -> Tensor:
+    """Logits of the last ``columns`` columns only: float [R, C, V].
+
+    Args:
+        model: The root model.
+        columns: C.
+        inputs: The forward's keyword arguments.
+    """
+    if "logits_to_keep" in inspect.signature(base_model(model).forward).parameters:
+        inputs["logits_to_keep"] = columns
+    return model(**inputs, return_dict=True).logits[:, -columns:]
+
+
+def action_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:
+    """Summed log-probability of each action: float32 [Q].
+
+    Args:
+        logits: [R, C, V].
+        row: int64 [Q], the row of each action.
+        column: int64 [Q, A], for each token of the action the column that predicts it, -1 in padding.
+        target: int64 [Q, A], the tokens.
+    """
+    logits = logits.float()
+    row = row[:, None].expand_as(column)
+    valid = column >= 0
+    column = column.clamp(min=0)
+    log_prob = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
+    return torch.where(valid, log_prob, 0.0).sum(dim=-1)
