@@ -107,7 +107,7 @@ def load_language_model(
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
     """The transformer blocks of any causal LM, also under PEFT."""
     inner = backbone(model)
-    depth = inner.config.get_text_config().num_hidden_layers
+    depth = _text_config(inner).num_hidden_layers
     for module in inner.modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             return module
@@ -116,15 +116,19 @@ def decoder_layers(model: nn.Module) -> nn.ModuleList:
 
 def backbone(model: nn.Module) -> nn.Module:
     """The model without its output head, also under PEFT; its output has ``last_hidden_state`` [B, T, H]."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     return base.base_model
 
 
 def context_length(model: nn.Module) -> int | None:
     """The most tokens a sequence may have, or None where the architecture sets no limit."""
-    config = backbone(model).config.get_text_config()
+    config = _text_config(backbone(model))
     lengths = (getattr(config, key, None) for key in _CONTEXT_KEYS)
     return next((length for length in lengths if isinstance(length, int) and length > 0), None)
+
+
+def _text_config(inner: Any) -> PreTrainedConfig:
+    return inner.config.get_text_config()
 
 
 def _check_dtype(dtype: str | torch.dtype) -> torch.dtype | str:

@@ -50,6 +50,8 @@ def add_lora(model: PreTrainedModel, lora: Mapping[str, Any]) -> PeftModel:
     settings = DEFAULTS | dict(lora)
     if settings.get("target_modules") is None:
         settings["target_modules"] = default_targets(model)
+    # Conv1D (GPT-2) stores its weight transposed; peft would find out by itself, with a warning.
+    settings.setdefault("fan_in_fan_out", any(isinstance(module, Conv1D) for module in model.modules()))
     try:
         adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
     except (TypeError, ValueError) as error:
