@@ -1,0 +1,271 @@
+r"""Policy and value over text actions, on one shared language model.
+
+::
+
+    prompt + actions --ActionScorer, adapter on--> log p(action | prompt) [B, K] --normalize, * beta, softmax--> policy
+    prompt           --trunk, adapter off, last prompt token--> feature [B, H] --MLP--> value [B]
+
+What is computed twice in PPO on text is computed once here: equal decisions of a batch are scored once, scores without
+gradient are remembered
+until the policy changes, and the critic's features, which come from the frozen model, for the whole run. All of it is
+exact.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Literal, TypeVar
+
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+
+from lightning_twosome.decisions import Decision
+from lightning_twosome.errors import UserError
+from lightning_twosome.language_model import LanguageModel, backbone
+from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
+
+Normalization = Literal["sum", "token", "word", "character"]
+CriticInput = Literal["frozen", "adapted"]
+Item = TypeVar("Item", bound=Hashable)
+
+
+def unique_items(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
+    """The different items in order of appearance, and for each item its place among them."""
+    places: dict[Item, int] = {}
+    index = [places.setdefault(item, len(places)) for item in items]
+    return list(places), index
+
+
+class ActorCritic(nn.Module):
+    """The policy ``softmax(beta * normalize(log p(action | prompt)))`` and the value of a prompt.
+
+    Args:
+        language_model: Model, with an adapter where it is to be trained, and tokenizer.
+        normalization: What divides an action's log-probability: nothing ("sum"), or its tokens, words or characters.
+        beta: Inverse temperature of the policy on the normalised scores, or "mean_count": the mean count that the
+            normalisation divides by,
+            so that the policy starts as sharp as with "sum" (:meth:`initialize_beta`).
+        learn_beta: Train beta with the actor.
+        critic: "frozen" reads the model with its adapter off, as in the paper, and caches; "adapted" reads the adapted
+            model, whose adapter
+            then gets the value loss's gradient too.
+        critic_hidden: Widths of the critic's hidden layers. The paper has (1024, 512) on a 7B model.
+        scoring: "auto", "tree", "cache" or "duplicate"; see :class:`~lightning_twosome.scoring.ActionScorer`.
+        token_budget: Most positions in one forward; memory is bounded by it whatever the batch.
+        share_work: Compute equal decisions once and remember. Exact without dropout; with dropout it must be off.
+        frozen_layers: Lower layers that hold no trainable weights and whose activations are cached per decision.
+        feature_cache_size: Prompts whose critic feature is kept.
+
+    Raises:
+        UserError: Dropout together with ``share_work``; a frozen critic on a model without adapter.
+    """
+
+    def __init__(
+        self,
+        language_model: LanguageModel,
+        normalization: Normalization = "word",
+        beta: float | Literal["mean_count"] = 1.0,
+        learn_beta: bool = False,
+        critic: CriticInput = "frozen",
+        critic_hidden: Sequence[int] = (128,),
+        scoring: str = "auto",
+        token_budget: int = 16384,
+        share_work: bool = True,
+        frozen_layers: int = 0,
+        feature_cache_size: int = 65536,
+    ) -> None:
+        super().__init__()
+        self.model = language_model.model
+        self.normalization = normalization
+        self.critic_input = critic
+        self.share_work = share_work
+        self._refuse_contradictions()
+        self.scorer = ActionScorer(
+            language_model.model,
+            language_model.tokenizer,
+            method=scoring if share_work else "duplicate",
+            token_budget=token_budget,
+            **({"frozen_layers": frozen_layers} if frozen_layers else {}),
+        )
+        self.beta_from_counts = beta == "mean_count"
+        self.log_beta = nn.Parameter(
+            torch.tensor(1.0 if beta == "mean_count" else float(beta)).float().log(), requires_grad=learn_beta
+        )
+        self.critic = value_head(self.model.config.get_text_config().hidden_size, critic_hidden)
+        self._memo: dict[Decision, Tensor] = {}
+        self._memo_version = -1
+        self._features: OrderedDict[str, Tensor] = OrderedDict()
+        self._feature_cache_size = feature_cache_size
+
+    def _refuse_contradictions(self) -> None:
+        dropout = next((m.p for m in self.model.modules() if isinstance(m, nn.Dropout) and m.p > 0), None)
+        if self.share_work and dropout is not None:
+            raise UserError(
+                f"The language model has dropout {dropout}, with which remembered and shared scores are not exact: "
+                "set lora.lora_dropout to 0, or "
+                "share_work to false to train with dropout at the price of speed."
+            )
+        if self.critic_input not in ("frozen", "adapted"):
+            raise UserError(f"critic={self.critic_input!r} is unknown; use 'frozen' or 'adapted'.")
+        if self.critic_input == "frozen" and not isinstance(self.model, PeftModel):
+            raise UserError(
+                "critic='frozen' reads the model with its adapter off, but the language model has no adapter: give it "
+                "one (language_model.lora: {}) "
+                "or set critic to 'adapted'."
+            )
+
+    @property
+    def beta(self) -> Tensor:
+        """Inverse temperature, a scalar."""
+        return self.log_beta.exp()
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Trainable weights of the policy: the adapter's (or the model's) and, if it is learned, beta."""
+        return [p for p in (*self.model.parameters(), self.log_beta) if p.requires_grad]
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Weights of the value head."""
+        return list(self.critic.parameters())
+
+    def initialize_beta(self, decisions: Sequence[Decision]) -> None:
+        """Set beta to the mean count that the normalisation divides by, over all actions of ``decisions``."""
+        if self.normalization == "sum":
+            return
+        field = {"token": "tokens", "word": "words", "character": "characters"}[self.normalization]
+        counts = [count for d in decisions for count in getattr(self.scorer.encoder.encode(d), field)]
+        with torch.no_grad():
+            self.log_beta.fill_(float(torch.tensor(counts, dtype=torch.float64).mean().log()))
+
+    # Policy
+
+    def action_scores(self, decisions: Sequence[Decision]) -> ActionScores:
+        """Scores of every action [B, K], differentiable; equal decisions are scored once."""
+        if not self.share_work:
+            return self.scorer.score(decisions)
+        different, index = unique_items(decisions)
+        scores = self.scorer.score(different)
+        return scores.index_select(torch.tensor(index, device=scores.log_prob.device))
+
+    def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """Log-probability of every action [B, K] under the policy, ``-inf`` in padding, differentiable."""
+        logits = self.beta * normalize(self.action_scores(decisions), self.normalization)
+        return torch.log_softmax(logits, dim=-1)
+
+    @torch.no_grad()
+    def remembered_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
+        """The same without gradient, from memory where the policy has not changed since."""
+        if not self.share_work:
+            return self.action_log_probs(decisions)
+        version = sum(parameter._version for parameter in self.actor_parameters())
+        if version != self._memo_version:
+            self.forget()
+            self._memo_version = version
+        new = [d for d in dict.fromkeys(decisions) if d not in self._memo]
+        if new:
+            self._memo.update(zip(new, self.action_log_probs(new).unbind(), strict=True))
+        return self._assemble(decisions)
+
+    def _assemble(self, decisions: Sequence[Decision]) -> Tensor:
+        width = max(len(d.actions) for d in decisions)
+        first = self._memo[decisions[0]]
+        table = first.new_full((len(decisions), width), -torch.inf)
+        for row, decision in enumerate(decisions):
+            table[row, : len(decision.actions)] = self._memo[decision][: len(decision.actions)]
+        return table
+
+    def forget(self) -> None:
+        """Drop the remembered log-probabilities."""
+        self._memo.clear()
+
+    # Value
+
+    def values(self, prompts: Sequence[str]) -> Tensor:
+        """Value of each prompt [B], differentiable in the critic and, with ``critic="adapted"``, in the adapter."""
+        different, index = unique_items(prompts)
+        features = (
+            self._adapted_features(different) if self.critic_input == "adapted" else self._frozen_features(different)
+        )
+        values = self.critic(features).squeeze(-1)
+        return values[torch.tensor(index, device=values.device)]
+
+    def _adapted_features(self, prompts: list[str]) -> Tensor:
+        return torch.cat([self._last_hidden(chunk) for chunk in self._chunks(prompts)])
+
+    def _frozen_features(self, prompts: list[str]) -> Tensor:
+        new = [prompt for prompt in prompts if prompt not in self._features]
+        with torch.no_grad(), self._frozen_model():
+            # On a CPU a row of its own costs nothing and makes the feature independent of its company, so that a
+            # resumed run, which
+            # computes them anew, equals the uninterrupted one bit by bit.
+            chunks = [[prompt] for prompt in new] if self.log_beta.device.type == "cpu" else self._chunks(new)
+            for chunk in chunks:
+                self._features.update(zip(chunk, self._last_hidden(chunk).cpu().unbind(), strict=True))
+        for prompt in prompts:
+            self._features.move_to_end(prompt)
+        features = torch.stack([self._features[prompt] for prompt in prompts]).to(self.log_beta.device)
+        while len(self._features) > self._feature_cache_size:
+            self._features.popitem(last=False)
+        return features
+
+    @contextmanager
+    def _frozen_model(self) -> Iterator[None]:
+        """Adapter off and dropout off, each as it was afterwards."""
+        training = self.model.training
+        self.model.eval()
+        try:
+            with self.model.disable_adapter() if isinstance(self.model, PeftModel) else nullcontext():
+                yield
+        finally:
+            self.model.train(training)
+
+    def _chunks(self, prompts: list[str]) -> list[list[str]]:
+        """Prompts of similar length, at most ``token_budget`` positions a chunk, in the given order."""
+        chunks: list[list[str]] = []
+        longest = 0
+        for prompt in prompts:
+            length = len(self.scorer.encoder.encode_prompt(prompt))
+            if not chunks or max(longest, length) * (len(chunks[-1]) + 1) > self.scorer.token_budget:
+                chunks.append([])
+                longest = 0
+            chunks[-1].append(prompt)
+            longest = max(longest, length)
+        return chunks
+
+    def _last_hidden(self, prompts: list[str]) -> Tensor:
+        """Hidden state [B, H], float32, of the last token of each prompt."""
+        rows = [torch.tensor(self.scorer.encoder.encode_prompt(prompt)) for prompt in prompts]
+        lengths = torch.tensor([len(row) for row in rows])
+        device = self.log_beta.device
+        input_ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)
+        attention_mask = (torch.arange(input_ids.shape[1]) < lengths[:, None]).long().to(device)
+        hidden: list[Tensor] = []
+        # Entering through the whole model and catching the trunk's output lets sharding strategies gather their
+        # weights.
+        handle = backbone(self.model).register_forward_hook(lambda module, args, output: hidden.append(output[0]))
+        try:
+            self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+        finally:
+            handle.remove()
+        return hidden[0][torch.arange(len(prompts), device=device), (lengths - 1).to(device)].float()
+
+
+def value_head(features: int, hidden: Sequence[int]) -> nn.Sequential:
+    """LayerNorm, then an MLP with tanh units to one value.
+
+    Float32; orthogonal weights with a small last layer, as PPO's details have it (arXiv 2005.12729).
+    """
+    sizes = [features, *hidden]
+    layers: list[nn.Module] = [nn.LayerNorm(features, dtype=torch.float32)]
+    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+        layers += [_orthogonal(nn.Linear(fan_in, fan_out, dtype=torch.float32), 2**0.5), nn.Tanh()]
+    layers.append(_orthogonal(nn.Linear(sizes[-1], 1, dtype=torch.float32), 0.01))
+    return nn.Sequential(*layers)
+
+
+def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
+    nn.init.orthogonal_(layer.weight, gain)
+    nn.init.zeros_(layer.bias)
+    return layer

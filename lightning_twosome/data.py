@@ -1,0 +1,444 @@
+"""On-policy data for Lightning: one epoch is one PPO iteration.
+
+::
+
+    train loader, each epoch:  collect a Rollout with the module's policy --module.samples--> Samples [B] --shuffle-->
+    minibatches
+    val / test / predict:      batches of episode seeds, which the module plays
+
+The train loader is a plain sized iterable. It has a length, so that Lightning fetches nothing ahead with stale weights,
+and no worker, so that the
+policy that acts is the one that was just trained.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gymnasium as gym
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADERS
+from torch import Tensor
+
+from lightning_twosome.agent import unique_items
+from lightning_twosome.decisions import Decision
+from lightning_twosome.errors import UserError
+from lightning_twosome.rollout import (
+    EVALUATION_STREAM,
+    MINIBATCH_STREAM,
+    RolloutCollector,
+    episode_seed,
+    random_generator,
+)
+from lightning_twosome.vector_env import State, TextVectorEnv, Vectorization
+
+
+@dataclass
+class Samples:
+    """B decisions of a rollout, flattened, with what the update needs.
+
+    Attributes:
+        states: B states.
+        actions: int64 [B], index of the taken action.
+        log_probs: float32 [B, K], log-probability of every offered action when it was taken.
+        values: float32 [B], value when it was taken.
+        advantages: float32 [B].
+        returns: float32 [B].
+    """
+
+    states: list[State]
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The B decisions."""
+        return [state.decision for state in self.states]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "states"}
+
+    def select(self, index: np.ndarray) -> Samples:
+        """The samples at ``index``, in its order."""
+        rows = torch.from_numpy(index)
+        return type(self)([self.states[i] for i in index], **{name: t[rows] for name, t in self._tensors().items()})
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Samples:
+        """The same with its tensors on ``device``."""
+        return type(self)(
+            self.states, **{name: t.to(device, non_blocking=non_blocking) for name, t in self._tensors().items()}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives and tensors only, each different decision once."""
+        different, index = unique_items(self.decisions)
+        vectors = [torch.as_tensor(s.vector) for s in self.states if s.vector is not None]
+        return {
+            "decisions": [[decision.prompt, list(decision.actions)] for decision in different],
+            "index": index,
+            "vectors": torch.stack(vectors) if len(vectors) == len(self) else None,
+            "action_ids": [None if s.action_ids is None else list(s.action_ids) for s in self.states],
+            **self._tensors(),
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> Samples:
+        """Undo :meth:`state_dict`."""
+        tensors = dict(state)
+        decisions = [Decision(prompt, tuple(actions)) for prompt, actions in tensors.pop("decisions")]
+        vectors, action_ids = tensors.pop("vectors"), tensors.pop("action_ids")
+        states = [
+            State(decisions[d], None if vectors is None else vectors[row].numpy(), None if ids is None else tuple(ids))
+            for row, (d, ids) in enumerate(zip(tensors.pop("index"), action_ids, strict=True))
+        ]
+        return cls(states, **tensors)
+
+
+@dataclass(frozen=True)
+class EpisodeBatch:
+    """Episodes for an evaluation step to play.
+
+    Attributes:
+        env: Where to play them.
+        seeds: Seed of each.
+        greedy: Take the most probable action instead of sampling.
+    """
+
+    env: TextVectorEnv
+    seeds: tuple[int, ...]
+    greedy: bool
+
+    def to(self, device: torch.device) -> EpisodeBatch:
+        """Nothing to move: what is here lives on the host."""
+        return self
+
+
+class RolloutDataModule(L.LightningDataModule):
+    """Collects on-policy experience and deals out evaluation episodes.
+
+    An environment step is one decision in one environment; an iteration has ``num_envs * num_steps`` of them in each
+    process.
+
+    Args:
+        env: A gymnasium id, or anything that makes an environment when called without arguments.
+        env_kwargs: Keyword arguments for ``gymnasium.make`` where ``env`` is an id.
+        num_envs: N, environments in each process.
+        num_steps: S, decisions of each environment an iteration.
+        update_epochs: Passes over the rollout an iteration.
+        minibatch_size: Decisions of one optimizer step; ``None`` for the whole rollout.
+        eval_episodes: Episodes with sampled actions in validation, test and predict.
+        eval_greedy_episodes: Episodes with the most probable action beside them; 0 for none.
+        eval_num_envs: Environments that play them in each process.
+        vectorization: "sync" or, for slow simulators, "async" (a process for each environment).
+        seed: Seed of episodes, action sampling and minibatches; ``None`` takes the one of ``seed_everything``.
+
+    Raises:
+        UserError: The environment id is unknown, an argument is out of range, ``minibatch_size`` does not divide the
+        rollout.
+    """
+
+    def __init__(
+        self,
+        env: str | Callable[[], gym.Env],
+        env_kwargs: dict[str, Any] | None = None,
+        num_envs: int = 8,
+        num_steps: int = 32,
+        update_epochs: int = 4,
+        minibatch_size: int | None = None,
+        eval_episodes: int = 100,
+        eval_greedy_episodes: int = 1,
+        eval_num_envs: int = 8,
+        vectorization: Vectorization = "sync",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.env = env
+        self.env_kwargs = env_kwargs or {}
+        self.num_envs = num_envs
+        self.num_steps = num_steps
+        self.update_epochs = update_epochs
+        self.minibatch_size = minibatch_size or num_envs * num_steps
+        self.eval_episodes = eval_episodes
+        self.eval_greedy_episodes = eval_greedy_episodes
+        self.eval_num_envs = eval_num_envs
+        self.vectorization: Vectorization = vectorization
+        self.seed = seed
+        self.iteration = 0
+        self.env_steps = 0
+        self.rollout_seconds = 0.0
+        self.samples: Samples | None = None
+        self.batches_done = 0
+        self._collector: RolloutCollector | None = None
+        self._eval_env: TextVectorEnv | None = None
+        self._restored: dict[str, Any] | None = None
+        self._gathered: list[dict[str, Any]] = []
+        self._check_arguments()
+
+    def _check_arguments(self) -> None:
+        for name in ("num_envs", "num_steps", "update_epochs", "minibatch_size", "eval_episodes", "eval_num_envs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"data.{name} is {getattr(self, name)}; it must be at least 1.")
+        if (self.num_envs * self.num_steps) % self.minibatch_size:
+            raise UserError(
+                f"data.minibatch_size={self.minibatch_size} does not divide the rollout of num_envs * num_steps = "
+                f"{self.num_envs} * {self.num_steps} = "
+                f"{self.num_envs * self.num_steps} decisions; choose a divisor, or null for the whole rollout."
+            )
+
+    def make_env(self) -> gym.Env:
+        """One environment, as configured."""
+        if callable(self.env):
+            return self.env()
+        try:
+            return gym.make(self.env, **self.env_kwargs)
+        except gym.error.Error as error:
+            raise UserError(
+                f"data.env={self.env!r} is not known to gymnasium ({error}); import the module that registers it, or "
+                "give data.env a class_path."
+            ) from error
+        except TypeError as error:
+            raise UserError(
+                f"data.env={self.env!r} does not take data.env_kwargs={self.env_kwargs!r}: {error}."
+            ) from error
+
+    @property
+    def steps_per_iteration(self) -> int:
+        """Environment steps of all processes an iteration."""
+        return self.num_envs * self.num_steps * self._world_size
+
+    @property
+    def num_minibatches(self) -> int:
+        """Optimizer steps an iteration, with ``accumulate_grad_batches`` 1."""
+        return self.update_epochs * (self.num_envs * self.num_steps // self.minibatch_size)
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    def setup(self, stage: str) -> None:
+        """Fix the seed, the same in all processes; try the environment, so that its mistakes show before long work."""
+        if self.seed is None:
+            seed = torch.initial_seed() % 2**31
+            self.seed = seed if self.trainer is None else self.trainer.strategy.broadcast(seed)
+        self.example_states()
+
+    def example_states(self, count: int = 64) -> list[State]:
+        """States met by a uniform random policy, always the same ones."""
+        env = TextVectorEnv([self.make_env])
+        generator = np.random.default_rng(0)
+        states = [env.reset({0: 0})[0]]
+        while len(states) < count:
+            (transition,) = env.step([int(generator.integers(len(states[-1].decision.actions)))])
+            ended = transition.terminated or transition.truncated
+            states.append(env.reset({0: len(states)})[0] if ended else transition.state)
+        env.close()
+        return states
+
+    # Training
+
+    @property
+    def collector(self) -> RolloutCollector:
+        """The collector of this process, made on first use."""
+        if self._collector is None:
+            assert self.seed is not None
+            env = TextVectorEnv([self.make_env] * self.num_envs, self.vectorization)
+            self._collector = RolloutCollector(env, self.num_steps, self.seed, first_index=self._rank * self.num_envs)
+        return self._collector
+
+    def train_dataloader(self) -> TRAIN_DATALOADERS:
+        """The loader whose every epoch is a fresh rollout."""
+        return RolloutLoader(self)
+
+    def collect(self) -> Samples:
+        """A fresh rollout, as samples."""
+        trainer: Any = self.trainer
+        module = trainer.lightning_module
+        start = time.perf_counter()
+        with trainer.precision_plugin.forward_context(), module.acting():
+            rollout = self.collector.collect(module, module.gamma, self.iteration)
+            samples = module.samples(rollout)
+            if module.packing_matters:
+                batches = self.minibatches(self.iteration, fixed=True)[: self.num_minibatches // self.update_epochs]
+                module.refresh_log_probs(samples, batches)
+        self.iteration += 1
+        self.env_steps += self.steps_per_iteration
+        self.rollout_seconds = time.perf_counter() - start
+        return samples
+
+    def minibatches(self, iteration: int, fixed: bool) -> list[np.ndarray]:
+        """Index of the decisions of each optimizer step of an iteration.
+
+        Args:
+            iteration: Number of the iteration.
+            fixed: Keep together in every epoch what is together in the first, for models whose scores depend on the
+                company.
+        """
+        assert self.seed is not None
+        size = self.num_envs * self.num_steps
+        generator = random_generator(self.seed, MINIBATCH_STREAM, self._rank, iteration)
+        first = np.split(generator.permutation(size), size // self.minibatch_size)
+        epochs = [first]
+        for _ in range(self.update_epochs - 1):
+            if fixed:
+                epochs.append([first[i] for i in generator.permutation(len(first))])
+            else:
+                epochs.append(np.split(generator.permutation(size), len(first)))
+        return [batch for epoch in epochs for batch in epoch]
+
+    # Evaluation
+
+    def val_dataloader(self) -> EVAL_DATALOADERS:
+        """Batches of episodes, the same ones each time."""
+        return EpisodeLoader(self.episode_batches())
+
+    test_dataloader = predict_dataloader = val_dataloader
+
+    def episode_batches(self) -> list[EpisodeBatch]:
+        """This process's share of the evaluation episodes; every process gets equally many batches."""
+        assert self.seed is not None
+        if self._eval_env is None:
+            self._eval_env = TextVectorEnv([self.make_env] * self.eval_num_envs, self.vectorization)
+        size = self.eval_num_envs * self._world_size
+        batches = []
+        for greedy, count in ((False, self.eval_episodes), (True, self.eval_greedy_episodes)):
+            seeds = [episode_seed(self.seed, EVALUATION_STREAM, int(greedy), number) for number in range(count)]
+            for start in range(0, count, size):
+                batches.append(
+                    EpisodeBatch(
+                        self._eval_env, tuple(seeds[start : start + size][self._rank :: self._world_size]), greedy
+                    )
+                )
+        return batches
+
+    def teardown(self, stage: str) -> None:
+        """End the environments."""
+        if self._collector is not None:
+            self._collector.env.close()
+        if self._eval_env is not None:
+            self._eval_env.close()
+        self._collector = self._eval_env = None
+
+    # Checkpoints
+
+    def gather_state(self) -> None:
+        """Gather every process's state, where all of them are: :meth:`state_dict` then needs no communication."""
+        assert self.samples is not None
+        own = {"collector": self.collector.state_dict(), "samples": self.samples.state_dict()}
+        self._gathered = [own]
+        if self._world_size > 1:
+            self._gathered = [{} for _ in range(self._world_size)]
+            torch.distributed.all_gather_object(self._gathered, own)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the data stands: counters, unfinished episodes, the rollout in use and the batches taken from it."""
+        taken = self.batches_done if self.batches_done < self._batches_an_epoch() else None
+        processes = (
+            self._gathered if taken is not None else [{"collector": state["collector"]} for state in self._gathered]
+        )
+        return {
+            "seed": self.seed,
+            "iteration": self.iteration,
+            "env_steps": self.env_steps,
+            "batches_done": taken,
+            "processes": processes,
+        }
+
+    def _batches_an_epoch(self) -> int:
+        """Batches after which Lightning ends the epoch, ``limit_train_batches`` included."""
+        return (
+            int(min(self.num_minibatches, self.trainer.num_training_batches))
+            if self.trainer is not None
+            else self.num_minibatches
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where a checkpoint left off.
+
+        With another number of processes the counters go on and the episodes begin afresh.
+        """
+        self.seed = state_dict["seed"]
+        self.iteration = state_dict["iteration"]
+        self.env_steps = state_dict["env_steps"]
+        self._restored = state_dict
+
+    def restore(self) -> None:
+        """Bring environments and rollout back; called when training goes on, with the environments at hand."""
+        state, self._restored = self._restored, None
+        if state is None or len(state["processes"]) != self._world_size:
+            return
+        own = state["processes"][self._rank]
+        self.collector.load_state_dict(own["collector"])
+        self._gathered = state["processes"]
+        if state["batches_done"] is not None:
+            self.samples = Samples.from_state_dict(own["samples"])
+            self.batches_done = state["batches_done"]
+
+
+class RolloutLoader:
+    """Sized iterable over the minibatches of an iteration; each pass over it is a new rollout.
+
+    Args:
+        data: Owner of the environments and of everything that a checkpoint keeps.
+    """
+
+    def __init__(self, data: RolloutDataModule) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return self.data.num_minibatches
+
+    def __iter__(self) -> Iterator[Samples]:
+        data = self.data
+        trainer: Any = data.trainer
+        data.restore()
+        if not data.batches_done or not (data.samples and data.batches_done < data._batches_an_epoch()):
+            if not (trainer.overfit_batches and data.samples):
+                data.samples = data.collect()
+            data.batches_done = 0
+            data.gather_state()
+        assert data.samples is not None
+        fixed = trainer.lightning_module.packing_matters
+        for index in data.minibatches(data.iteration - 1, fixed)[data.batches_done :]:
+            data.batches_done += 1
+            yield data.samples.select(index)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Empty, since the data module keeps the state; it tells Lightning that a resumed epoch goes on in its
+        middle.
+        """
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to take up, see :meth:`state_dict`."""
+
+
+class EpisodeLoader:
+    """Sized iterable over the batches of an evaluation; a plain list would be taken for several loaders.
+
+    Args:
+        batches: The batches, in order.
+    """
+
+    def __init__(self, batches: list[EpisodeBatch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[EpisodeBatch]:
+        return iter(self.batches)

@@ -1,0 +1,177 @@
+"""What every on-policy algorithm shares: acting, episode metrics, evaluation and the names that are logged.
+
+docs/metrics.md defines each logged name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lightning_twosome.data import EpisodeBatch, Samples
+from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
+from lightning_twosome.metrics import EpisodeMetrics
+from lightning_twosome.ppo import smdp_advantages
+from lightning_twosome.rollout import Episode, Rollout
+from lightning_twosome.vector_env import State
+
+PROGRESS_BAR = ("rollout/return", "rollout/success", "policy/kl", "time/env_steps_per_second")
+
+
+class OnPolicyModule(L.LightningModule):
+    """Base of the algorithms: a policy with values that acts in a :class:`~lightning_twosome.RolloutDataModule`.
+
+    A subclass gives :meth:`action_log_probs`, :meth:`state_values`, a training step and its optimizer.
+
+    Args:
+        gamma: Discount per primitive environment step.
+        gae_lambda: Trace decay of generalised advantage estimation, per decision.
+        return_window: Episodes over which the training return and success are averaged.
+    """
+
+    def __init__(self, gamma: float, gae_lambda: float, return_window: int) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.gae_lambda = gae_lambda
+        self.episode_metrics = EpisodeMetrics(return_window)
+        self.unique_share = 1.0
+        self._iteration_start = self._update_end = time.perf_counter()
+        self._evaluated: dict[bool, list[Episode]] = {}
+
+    # Acting
+
+    def action_log_probs(self, states: Sequence[State]) -> Tensor:
+        """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""
+        raise TypeError(f"{type(self).__name__} must define action_log_probs(states).")
+
+    def state_values(self, states: Sequence[State]) -> Tensor:
+        """Value of every state [B], without gradient."""
+        raise TypeError(f"{type(self).__name__} must define state_values(states).")
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """No gradient, every submodule in evaluation mode and afterwards as it was."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+    def samples(self, rollout: Rollout) -> Samples:
+        """What the update learns from: the rollout's decisions with their advantages and returns."""
+        advantages, returns = smdp_advantages(
+            rollout.rewards,
+            rollout.values,
+            rollout.next_values,
+            rollout.durations,
+            rollout.terminated,
+            rollout.truncated,
+            self.gamma,
+            self.gae_lambda,
+        )
+        self.episode_metrics.update(rollout.episodes)
+        states = rollout.flat_states()
+        self.unique_share = len({state.decision for state in states}) / len(states)
+        return Samples(
+            states=states,
+            actions=rollout.actions.flatten(),
+            log_probs=rollout.log_probs.flatten(0, 1),
+            values=rollout.values.flatten(),
+            advantages=advantages.flatten(),
+            returns=returns.flatten(),
+        )
+
+    # Logging
+
+    @property
+    def data(self) -> Any:
+        """The data module in use."""
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def on_train_epoch_start(self) -> None:
+        """Begin timing the iteration."""
+        self._iteration_start = self._update_end = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Samples, batch_idx: int) -> None:
+        """Note the time, so that validation is not counted into an iteration."""
+        self._update_end = time.perf_counter()
+
+    def log_iteration(self, metrics: dict[str, Tensor | float]) -> None:
+        """Log an iteration's metrics with those of its episodes, against environment steps."""
+        seconds = self._update_end - self._iteration_start
+        values = {
+            **{f"rollout/{name}": value for name, value in self.episode_metrics.compute().items()},
+            "rollout/unique_decisions": self.unique_share,
+            "time/env_steps_per_second": self.data.steps_per_iteration / seconds,
+            "time/rollout_seconds": self.data.rollout_seconds,
+            "time/update_seconds": seconds - self.data.rollout_seconds,
+            **metrics,
+        }
+        for name, value in values.items():
+            self.log(name, value, prog_bar=name in PROGRESS_BAR, sync_dist=name.startswith("rollout/unique"))
+        self.log("env_steps", float(self.data.env_steps))
+        self.log_step()
+
+    def log_step(self) -> None:
+        """Put environment steps on the loggers' x axis."""
+        self.log("step", float(self.data.env_steps))
+
+    # Evaluation
+
+    def play(self, batch: EpisodeBatch, transcripts: bool = False) -> list[PlayedEpisode]:
+        """Play a batch of episodes with the current policy."""
+        with self.acting():
+            return play_episodes(self, batch.env, batch.seeds, self.gamma, batch.greedy, transcripts)
+
+    def validation_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
+        """Play a batch of episodes."""
+        episodes = [played.episode for played in self.play(batch)]
+        self._evaluated.setdefault(batch.greedy, []).extend(episodes)
+
+    def test_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
+        """Play a batch of episodes."""
+        self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: EpisodeBatch, batch_idx: int) -> list[PlayedEpisode]:
+        """Play a batch of episodes and keep every decision."""
+        return self.play(batch, transcripts=True)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the episodes of the last evaluation."""
+        self._evaluated = {}
+
+    def on_validation_epoch_end(self) -> None:
+        """Log return and success over the episodes of all processes."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the episodes of the last evaluation."""
+        self._evaluated = {}
+
+    def on_test_epoch_end(self) -> None:
+        """Log return and success over the episodes of all processes."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, stage: str) -> None:
+        for greedy, episodes in sorted(self._evaluated.items()):
+            summary = summarize(self._of_all_processes(episodes))
+            for name, value in summary.items():
+                self.log(f"{stage}/greedy_{name}" if greedy else f"{stage}/{name}", value)
+        if not self.trainer.sanity_checking:
+            self.log_step()
+
+    def _of_all_processes(self, episodes: list[Episode]) -> list[Episode]:
+        if self.trainer.world_size == 1:
+            return episodes
+        gathered: list[list[Episode]] = [[] for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(gathered, episodes)
+        return [episode for part in gathered for episode in part]

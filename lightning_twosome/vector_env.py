@@ -1,0 +1,172 @@
+"""Text environments as one vector: what they show, checked, and how an unfinished episode is replayed.
+
+::
+
+    env (Text observation, info["actions"]) --Reporter--> State / Transition --gymnasium vector env--> TextVectorEnv
+
+A gymnasium vector environment batches observations and infos into arrays, which text of varying length does not
+survive. So each environment is
+wrapped in a :class:`Reporter` that checks what the environment says and hands it on as one object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from lightning_twosome.decisions import Decision
+from lightning_twosome.errors import UserError
+
+Vectorization = Literal["sync", "async"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an environment shows before a decision.
+
+    Attributes:
+        decision: Prompt and offered actions.
+        vector: Symbolic observation, for policies that read no text; ``None`` where the environment gives none.
+        action_ids: Index of each offered action in the environment's fixed list; ``None`` where the environment gives
+            none.
+    """
+
+    decision: Decision
+    vector: np.ndarray | None = None
+    action_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What one action did.
+
+    Attributes:
+        state: The state it led to, before any reset.
+        step_rewards: Reward of each primitive step.
+        duration: Primitive steps taken.
+        terminated: The episode reached its end.
+        truncated: The episode was cut off (a time limit).
+        success: Reported at the end of an episode; ``None`` where it is not reported.
+    """
+
+    state: State
+    step_rewards: tuple[float, ...]
+    duration: int
+    terminated: bool
+    truncated: bool
+    success: bool | None
+
+
+class Reporter(gym.Wrapper):
+    """Turn what a text environment shows into a :class:`State` or :class:`Transition` under ``info["report"]``.
+
+    Args:
+        env: A text environment: the observation is the prompt, ``info["actions"]`` the tuple of valid actions.
+        index: Position of this environment in its vector.
+    """
+
+    def __init__(self, env: gym.Env, index: int) -> None:
+        super().__init__(env)
+        self.index = index
+        self.name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+        self.observation_space = gym.spaces.Discrete(1)
+        self.action_space = gym.spaces.Discrete(np.iinfo(np.int32).max)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Start the episode of ``seed`` and take the actions of ``options["histories"][index]``, if any."""
+        prompt, info = self.env.reset(seed=seed)
+        for action in (options or {}).get("histories", {}).get(self.index, ()):
+            prompt, _, _, _, info = self.env.step(action)
+        return 0, {"report": self._state(prompt, info)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take the action of this index in the offered list."""
+        prompt, reward, terminated, truncated, info = self.env.step(int(action))
+        duration = info.get("duration", 1)
+        step_rewards = info.get("step_rewards", (float(reward),))
+        if not isinstance(duration, int | np.integer) or duration < 0:
+            raise UserError(
+                f"Environment {self.name!r} reported info['duration'] = {duration!r}; it must be an int of at least "
+                "0, in primitive steps."
+            )
+        ended = terminated or truncated
+        transition = Transition(
+            state=self._state(prompt, info, ended),
+            step_rewards=tuple(float(r) for r in step_rewards),
+            duration=int(duration),
+            terminated=bool(terminated),
+            truncated=bool(truncated),
+            success=bool(info["success"]) if ended and "success" in info else None,
+        )
+        return 0, float(reward), bool(terminated), bool(truncated), {"report": transition}
+
+    def _state(self, prompt: Any, info: dict[str, Any], ended: bool = False) -> State:
+        actions = info.get("actions", () if ended else None)
+        if not isinstance(prompt, str):
+            raise UserError(
+                f"Environment {self.name!r} gave an observation of type {type(prompt).__name__}; it must be the "
+                "prompt, a str."
+            )
+        if not isinstance(actions, tuple | list) or not (actions or ended):
+            raise UserError(
+                f"Environment {self.name!r} gave info['actions'] = {actions!r}; it must be a non-empty tuple of str, "
+                "the valid actions of this state."
+            )
+        return State(Decision(prompt, tuple(actions)), info.get("vector"), info.get("action_ids"))
+
+
+class TextVectorEnv:
+    """N text environments stepped together; resets are explicit, so that the last state of an episode is never lost.
+
+    Args:
+        env_fns: One factory per environment.
+        vectorization: "sync" steps them in this process; "async" in a process each, which pays off for slow simulators
+            only.
+    """
+
+    def __init__(self, env_fns: Sequence[Callable[[], gym.Env]], vectorization: Vectorization = "sync") -> None:
+        factories = [partial(_make_reporter, make, index) for index, make in enumerate(env_fns)]
+        self.num_envs = len(factories)
+        self._env: VectorEnv
+        if vectorization == "sync":
+            self._env = SyncVectorEnv(factories, autoreset_mode=AutoresetMode.DISABLED)
+        elif vectorization == "async":
+            self._env = AsyncVectorEnv(factories, shared_memory=False, autoreset_mode=AutoresetMode.DISABLED)
+        else:
+            raise UserError(f"vectorization={vectorization!r} is unknown; use 'sync' or 'async'.")
+
+    def reset(self, seeds: dict[int, int], histories: dict[int, list[int]] | None = None) -> dict[int, State]:
+        """Start an episode in some environments.
+
+        Args:
+            seeds: Seed of the new episode, by environment index.
+            histories: Actions to take at once after the reset, by environment index; used to come back to an unfinished
+                episode.
+
+        Returns:
+            State of each environment that was reset.
+        """
+        mask = np.zeros(self.num_envs, dtype=np.bool_)
+        mask[list(seeds)] = True
+        seed_list: Any = [seeds.get(index) for index in range(self.num_envs)]
+        _, info = self._env.reset(seed=seed_list, options={"reset_mask": mask, "histories": histories or {}})
+        return {index: info["report"][index] for index in seeds}
+
+    def step(self, actions: Sequence[int]) -> list[Transition]:
+        """Take one action in every environment."""
+        _, _, _, _, info = self._env.step(np.asarray(actions))
+        return list(info["report"])
+
+    def close(self) -> None:
+        """End the environments and their processes."""
+        self._env.close()
+
+
+def _make_reporter(make: Callable[[], gym.Env], index: int) -> Reporter:
+    return Reporter(make(), index)
