@@ -239,7 +239,7 @@ def _load_model(folder: Path, name: str, config: PreTrainedConfig, **options: An
                 output_loading_info=True,
                 **options,
             )
-    except ValueError as error:
+    except (ImportError, ValueError) as error:  # ImportError: a stored quantization whose library is missing
         raise UserError(f"model {name!r} cannot be loaded: {first_sentence(error)}") from error
     except torch.OutOfMemoryError:
         raise

@@ -6,7 +6,6 @@ import shutil
 import pytest
 import torch
 from peft import PeftModel
-from tiny_models import CONFIGS, VOCABULARY, byte_level_tokenizer, save_model
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, CTRLTokenizer, T5Config, T5ForConditionalGeneration
 
@@ -18,6 +17,7 @@ from lightning_twosome.language_model import (
     decoder_layers,
     load_language_model,
 )
+from tests.model_files import CONFIGS, VOCABULARY, byte_level_tokenizer, save_model
 
 TOKENS = torch.arange(5, 17)[None]
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny_models import CONFIGS, save_model
 from torch import nn
 
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import load_language_model
+from tests.model_files import CONFIGS, save_model
 
 TOKENS = torch.arange(5, 17)[None]
 TARGETS = {

@@ -3,11 +3,11 @@
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from tiny_models import save_model
 
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import load_language_model
 from lightning_twosome.model_folder import check_weights, find_model_folder
+from tests.model_files import save_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
