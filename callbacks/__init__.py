@@ -1,1 +1,8 @@
 """Lightning callbacks of the package, installed as ``lightning_twosome.callbacks``."""
+
+from .before_and_after import BeforeAndAfter
+from .environment_budget import EnvironmentBudget
+from .learning_curve import LearningCurve
+from .transcript import TranscriptWriter
+
+__all__ = ["BeforeAndAfter", "EnvironmentBudget", "LearningCurve", "TranscriptWriter"]

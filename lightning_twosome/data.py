@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -325,6 +326,15 @@ class RolloutDataModule(L.LightningDataModule):
                 )
         return batches
 
+    @contextmanager
+    def evaluation_env(self) -> Iterator[TextVectorEnv]:
+        """Environments of its own for a callback that plays episodes, closed afterwards."""
+        env = TextVectorEnv([self.make_env] * self.eval_num_envs, self.vectorization)
+        try:
+            yield env
+        finally:
+            env.close()
+
     def teardown(self, stage: str) -> None:
         """End the environments."""
         if self._collector is not None:
@@ -418,9 +428,7 @@ class RolloutLoader:
             yield data.samples.select(index)
 
     def state_dict(self) -> dict[str, Any]:
-        """Empty, since the data module keeps the state; it tells Lightning that a resumed epoch goes on in its
-        middle.
-        """
+        """Empty, since the data module keeps the state; it tells Lightning that an epoch can go on in its middle."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -200,10 +200,11 @@ class DecisionEncoder:
         Raises:
             UserError: If the actions are not distinct, stripped, non-empty strings, or do not fit the model's context.
         """
-        if isinstance(decision.actions, tuple) and decision in self._decisions:
+        try:
             self._decisions.move_to_end(decision)
             return self._decisions[decision]
-        check_decision(decision)
+        except (KeyError, TypeError):  # new, or not hashable, which the check names
+            check_decision(decision)
         encoded = self._encode(decision)
         _remember(self._decisions, decision, encoded, self.cache_size)
         return encoded

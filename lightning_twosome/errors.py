@@ -6,6 +6,7 @@ from __future__ import annotations
 class UserError(ValueError):
     """A mistake in configuration, environment, model or checkpoint that the user can mend.
 
-    The message is one sentence that names the thing, its value and the way out. The command line prints it without a traceback and exits with
+    The message is one sentence that names the thing, its value and the way out. The command line prints it without a
+    traceback and exits with
     code 2.
     """

@@ -161,9 +161,7 @@ class TwosomePPO(OnPolicyModule):
     # Model
 
     def configure_model(self) -> None:
-        """Load the language model and put the critic on it; not in the constructor, so that config mistakes show
-        first.
-        """
+        """Load the language model and put the critic on it, once the whole config has been found right."""
         if self.actor_critic is not None:
             return
         arguments = asdict(self.language_model_config)
@@ -257,9 +255,7 @@ class TwosomePPO(OnPolicyModule):
         return dtypes != {torch.float32} or "bf16" in str(self.trainer.precision)
 
     def refresh_log_probs(self, samples: Samples, batches: Sequence[np.ndarray]) -> None:
-        """Score the rollout again in the update's own batches: the first ratios are then exactly 1 below float32
-        too.
-        """
+        """Score the rollout again in the update's own batches, so that first ratios are 1 below float32 too."""
         with torch.enable_grad():  # the kernels may depend on it
             for index in batches:
                 log_probs = self.agent.action_log_probs(samples.select(index).decisions).detach().float().cpu()

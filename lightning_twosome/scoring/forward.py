@@ -30,6 +30,11 @@ def model_dtype(model: nn.Module) -> torch.dtype:
     return base_model(model).get_input_embeddings().weight.dtype
 
 
+def accepts(model: nn.Module, keyword: str) -> bool:
+    """Whether the model's forward names this keyword."""
+    return keyword in inspect.signature(base_model(model).forward).parameters
+
+
 def trailing_logits(model: nn.Module, columns: int, **inputs: Any) -> Tensor:
     """Logits of the last ``columns`` columns only: float [R, C, V].
 
@@ -38,7 +43,7 @@ def trailing_logits(model: nn.Module, columns: int, **inputs: Any) -> Tensor:
         columns: C.
         inputs: The forward's keyword arguments.
     """
-    if "logits_to_keep" in inspect.signature(base_model(model).forward).parameters:
+    if accepts(model, "logits_to_keep"):
         inputs["logits_to_keep"] = columns
     return model(**inputs, return_dict=True).logits[:, -columns:]
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecision
+from lightning_twosome.errors import UserError
+from lightning_twosome.scoring.dropout import active_dropout
 from lightning_twosome.scoring.forward import base_model, model_device
+from lightning_twosome.scoring.methods import METHODS
+from lightning_twosome.scoring.probe import probe
+from lightning_twosome.scoring.rows import Method, Row, plan, split
 from lightning_twosome.scoring.scores import ActionScores
-from lightning_twosome.scoring.tree import score_tree
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 
 class ActionScorer:
@@ -23,12 +31,16 @@ class ActionScorer:
     Args:
         model: A causal language model, with or without a PEFT adapter.
         tokenizer: Its fast tokenizer.
-        method: "auto", "tree", "cache" or "duplicate".
+        method: "tree" (one packed row per decision), "cache" (the prompt once, its cache expanded over the actions),
+            "duplicate" (one full row per action), or "auto": the first of these that is exact for the model.
         token_budget: How many positions one forward may hold; memory grows with it, results do not depend on it.
 
     Attributes:
         method: The method in use.
         encoder: The memoised tokenisation.
+
+    Raises:
+        UserError: If the method is unknown or not exact for this model.
     """
 
     def __init__(
@@ -38,17 +50,90 @@ class ActionScorer:
         method: str = "auto",
         token_budget: int = 16384,
     ) -> None:
+        if token_budget < 1:
+            raise UserError(f"token_budget={token_budget} holds no position: give a positive number, 16384 by default.")
         self.model = model
         self.tokenizer = tokenizer
         self.token_budget = token_budget
-        self.method = "tree" if method == "auto" else method
         self.encoder = DecisionEncoder(tokenizer, getattr(base_model(model).config, "max_position_embeddings", None))
+        self.method = choose_method(model, method)
 
     def score(self, decisions: Sequence[Decision]) -> ActionScores:
-        """Log-probabilities and counts of every action, differentiable where gradients are enabled."""
+        """Log-probabilities and counts of every action of B decisions; every row is computed as given.
+
+        Differentiable where gradients are enabled. If the decisions take more than one batch of ``token_budget``
+        positions, each batch is then computed again in the backward pass, so that memory stays bounded.
+
+        Raises:
+            UserError: If a decision cannot be scored, or dropout is active and the method shares computation.
+        """
+        method = self._method_now()
         encoded = [self.encoder.encode(decision) for decision in decisions]
-        log_prob = score_tree(self.model, encoded)
-        return collect(encoded, log_prob, model_device(self.model))
+        rows = split(encoded, method, self.token_budget)
+        batches = plan(rows, method, self.token_budget, enough=self._enough())
+        recompute = torch.is_grad_enabled() and self._positions(method, batches) > self.token_budget
+        parts = [self._score_batch(method, batch, recompute) for batch in batches]
+        device = model_device(self.model)
+        return collect(encoded, _in_order(batches, parts, device), device)
+
+    def _score_batch(self, method: Method, batch: list[Row], recompute: bool) -> Tensor:
+        encoded = [row.encoded for row in batch]
+        if recompute:
+            return checkpoint(method.score, self.model, encoded, use_reentrant=False)
+        return method.score(self.model, encoded)
+
+    def _method_now(self) -> Method:
+        if self.method != "duplicate" and (dropout := active_dropout(self.model)):
+            raise UserError(
+                f"Dropout is active in {dropout}, and method {self.method!r} is exact only without: "
+                "set it to 0 (for LoRA: lora_dropout=0), call model.eval(), or use method='duplicate'."
+            )
+        # transformers switches the cache off under gradient checkpointing: the full rows are the same function.
+        checkpointing = self.model.training and getattr(base_model(self.model), "is_gradient_checkpointing", False)
+        return METHODS["duplicate" if self.method == "cache" and checkpointing else self.method]
+
+    def _enough(self) -> int:
+        """Positions that keep the device busy: beyond them, less padding is worth more than a larger batch."""
+        return 512 if model_device(self.model).type == "cpu" else 8192
+
+    @staticmethod
+    def _positions(method: Method, batches: list[list[Row]]) -> int:
+        return sum(method.positions([row.encoded for row in batch]) for batch in batches)
+
+
+def choose_method(model: PreTrainedModel, requested: str) -> str:
+    """The method to use, probed and logged in one line.
+
+    Raises:
+        UserError: If the requested method is unknown or not exact for this model.
+    """
+    name = type(base_model(model)).__name__
+    if requested == "auto":
+        reasons = []
+        for method in METHODS.values():
+            verdict = probe(model, method)
+            reasons.append(verdict.reason)
+            if verdict.exact:
+                break
+        else:
+            raise UserError(f"{name} cannot be scored exactly ({'; '.join(reasons)}): choose a causal language model.")
+        log.info("Scoring %s by method %s (%s): %s.", name, method.name, method.summary, "; ".join(reasons))
+        return method.name
+    if requested not in METHODS:
+        raise UserError(f"method={requested!r} is unknown: choose one of auto, {', '.join(METHODS)}.")
+    verdict = probe(model, METHODS[requested])
+    if not verdict.exact:
+        raise UserError(f"method={requested!r} is not exact for {name} ({verdict.reason}): use method='auto'.")
+    log.info("Scoring %s by method %s as asked: %s.", name, requested, verdict.reason)
+    return requested
+
+
+def _in_order(batches: list[list[Row]], parts: list[Tensor], device: torch.device) -> Tensor:
+    """The batches' log-probabilities in the order of the decisions: float32 [Q]."""
+    if not parts:
+        return torch.empty(0, device=device)
+    order = [row.first + action for batch in batches for row in batch for action in range(len(row.encoded.suffixes))]
+    return torch.cat(parts)[torch.tensor(order, device=parts[0].device).argsort()]
 
 
 def collect(encoded: Sequence[EncodedDecision], log_prob: Tensor, device: torch.device) -> ActionScores:

@@ -44,6 +44,11 @@ class PackedRows:
     columns: int
 
 
+def positions(rows: Sequence[EncodedDecision]) -> int:
+    """Positions of the padded batch."""
+    return len(rows) * (max(len(row.trunk) for row in rows) + max(len(row.node_token) for row in rows))
+
+
 def pack(rows: Sequence[EncodedDecision], device: torch.device) -> PackedRows:
     """Lays decisions out as in the module's drawing."""
     trunk = max(len(row.trunk) for row in rows)

@@ -74,14 +74,12 @@ class KitchenTask:
 
 def load_task(task: str) -> KitchenTask:
     """Read a bundled task by its name, or any task by the path of its YAML file (ending in .yaml or .yml)."""
-    if Path(task).suffix in {".yaml", ".yml"}:
-        path = Path(task).resolve()
-    else:
-        path = BUNDLED_TASKS / f"{task}.yaml"
+    name = str(task)
+    path = Path(name).resolve() if name.endswith((".yaml", ".yml")) else BUNDLED_TASKS / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(entry.stem for entry in BUNDLED_TASKS.glob("*.yaml")))
         raise UserError(
-            f"there is no kitchen task {task!r}: give the path of a YAML file that exists or one of {known}"
+            f"there is no kitchen task {name!r}: give the path of a YAML file that exists or one of {known}"
         )
     return _read(path, path.stat().st_mtime_ns)
 

@@ -61,14 +61,8 @@ def item_at(kitchen: Kitchen, state: State, place: str) -> Item | None:
     return None if food is None else Item(kitchen.task.foods[food], state.chopped[food])
 
 
-def vector_length(kitchen: Kitchen) -> int:
-    """How many numbers ``vector`` gives."""
-    task = kitchen.task
-    return 3 * len(task.foods) + 2 + 2 * len(task.boards) + 2 + 2 + N_TASK_INDICES
-
-
 def vector(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
-    """The symbolic observation, read-only.
+    """The symbolic observation.
 
     In this order: (row, column, chops) of each food, (row, column) of the bowl, of each board, of the delivery counter
     and of the agent, and a 7-way one-hot of the task. What is out of view reads 0.
@@ -81,6 +75,4 @@ def vector(kitchen: Kitchen, state: State) -> NDArray[np.float32]:
         numbers += cell if kitchen.sees(state.agent, cell) else (0, 0)
     numbers += state.agent
     numbers += [int(index == task.task_index) for index in range(N_TASK_INDICES)]
-    array = np.array(numbers, dtype=np.float32)
-    array.setflags(write=False)
-    return array
+    return np.array(numbers, dtype=np.float32)

@@ -1,0 +1,99 @@
+"""A trained agent as files that other libraries read: a PEFT folder, its tokenizer, the critic and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import save_file
+
+from lightning_twosome.data import RolloutDataModule
+from lightning_twosome.errors import UserError
+from lightning_twosome.modules import TwosomePPO
+
+CRITIC_FILE = "critic.safetensors"
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, primitives and tensors only.
+
+    Raises:
+        UserError: The file is missing, unreadable or no checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"The checkpoint {str(path)!r} does not exist; a run keeps its own under RUN_DIR/checkpoints.")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(
+            f"The checkpoint {str(path)!r} cannot be read safely ({type(error).__name__}); it is truncated, or was not "
+            "written by this package."
+        ) from error
+    if "state_dict" not in checkpoint:
+        raise UserError(f"The file {str(path)!r} holds no state_dict; it is no checkpoint of a run.")
+    return checkpoint
+
+
+def export_checkpoint(module: Any, data: RolloutDataModule, ckpt_path: Path, output: Path) -> Path:
+    """Write adapter, tokenizer, critic and model card of a checkpoint.
+
+    Args:
+        module: A :class:`TwosomePPO` as configured for the run.
+        data: Its data module, for the model card.
+        ckpt_path: The checkpoint.
+        output: Folder to write.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: The module is no TwosomePPO, or the checkpoint does not fit.
+    """
+    if not isinstance(module, TwosomePPO):
+        raise UserError(f"export writes a language model's adapter, but model.class_path is {type(module).__name__}.")
+    checkpoint = load_checkpoint(ckpt_path)
+    module.configure_model()
+    module.on_load_checkpoint(checkpoint)
+    module.load_state_dict(checkpoint["state_dict"], strict=False)
+    output.mkdir(parents=True, exist_ok=True)
+    module.agent.model.save_pretrained(output, safe_serialization=True)
+    module.language_model.tokenizer.save_pretrained(output)
+    critic = {name: tensor.contiguous() for name, tensor in module.agent.critic.state_dict().items()}
+    save_file({**critic, "log_beta": module.agent.log_beta.detach()}, output / CRITIC_FILE)
+    (output / "README.md").write_text(model_card(module, data, checkpoint), encoding="utf-8")
+    return output
+
+
+def model_card(module: TwosomePPO, data: RolloutDataModule, checkpoint: dict[str, Any]) -> str:
+    """What the folder is, trained on what, how, and how to load it, as Markdown."""
+    config = module.language_model_config
+    adapted = isinstance(module.agent.model, PeftModel)
+    environment = data.env if isinstance(data.env, str) else getattr(data.env, "__name__", type(data.env).__name__)
+    state = checkpoint.get("RolloutDataModule", {})
+    rows = {
+        "environment": environment,
+        "environment steps": state.get("env_steps", "unknown"),
+        "seed": state.get("seed", "unknown"),
+        "base model": config.name,
+        "revision": module.language_model.revision or "none",
+        "normalization": module.hparams["normalization"],
+        "inverse temperature beta": f"{float(module.agent.beta):.4f}",
+        "discount gamma": module.gamma,
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    load = (
+        'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), "this folder")'
+        if adapted
+        else 'model = AutoModelForCausalLM.from_pretrained("this folder")'
+    )
+    return (
+        f"---\nlibrary_name: {'peft' if adapted else 'transformers'}\ntags: [reinforcement-learning, twosome]\n---\n\n"
+        f"# TWOSOME agent for {environment}\n\nA language model aligned with an environment by PPO over the texts of "
+        "its "
+        f"valid actions (arXiv 2401.14151), trained with lightning_twosome.\n\n| | |\n|---|---|\n{table}\n\n"
+        f"```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n{load}\n```\n\n"
+        f"The policy is softmax(beta * log p(action | prompt) / count) with the counts of the normalisation above; "
+        f"`{CRITIC_FILE}` holds the value head and log beta.\n"
+    )
