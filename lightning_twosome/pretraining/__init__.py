@@ -1,0 +1,1 @@
+"""Corpus grammar and pretraining recipe of the small bundled language model."""
