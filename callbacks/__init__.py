@@ -3,6 +3,7 @@
 from .before_and_after import BeforeAndAfter
 from .environment_budget import EnvironmentBudget
 from .learning_curve import LearningCurve
+from .progress_bar import RolloutProgressBar
 from .transcript import TranscriptWriter
 
-__all__ = ["BeforeAndAfter", "EnvironmentBudget", "LearningCurve", "TranscriptWriter"]
+__all__ = ["BeforeAndAfter", "EnvironmentBudget", "LearningCurve", "RolloutProgressBar", "TranscriptWriter"]

@@ -85,12 +85,12 @@ class BeforeAndAfter(L.Callback):
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table(title=f"{result['env_steps']} environment steps; mean of sampled episodes [95 % interval]")
-    for column in ("", "discounted return, success", "perplexity of held-out text"):
+    table = Table(title=f"{result['env_steps']} environment steps; sampled episodes, mean [95 % interval]")
+    for column in ("policy", "discounted return", "success", "perplexity"):
         table.add_column(column, no_wrap=True)
     for name, label in (("uniform_random", "uniform random"), ("before", "before"), ("after", "after")):
         values = result[name]
-        table.add_row(label, describe(values), f"{values['perplexity']:.3f}" if "perplexity" in values else "")
+        table.add_row(label, *describe(values), f"{values['perplexity']:.3f}" if "perplexity" in values else "")
     if result["optimum"] is not None:
-        table.add_row("optimum", f"return {result['optimum']:.3f}", "")
+        table.add_row("optimum", f"{result['optimum']:.3f}")
     return table

@@ -154,9 +154,9 @@ class _UniformPolicy:
         return torch.zeros(len(states))
 
 
-def describe(summary: dict[str, Any]) -> str:
-    """One line for people: return and success with their intervals."""
-    line = f"return {summary['return']:.3f} [{summary['return_low']:.3f}, {summary['return_high']:.3f}]"
-    if "success" in summary:
-        line += f", success {summary['success']:.0%} [{summary['success_low']:.0%}, {summary['success_high']:.0%}]"
-    return line
+def describe(summary: dict[str, Any]) -> tuple[str, str]:
+    """Return and success with their intervals, for people; success is empty where it is not reported."""
+    discounted = f"{summary['return']:.3f} [{summary['return_low']:.3f}, {summary['return_high']:.3f}]"
+    if "success" not in summary:
+        return discounted, ""
+    return discounted, f"{summary['success']:.0%} [{summary['success_low']:.0%}, {summary['success_high']:.0%}]"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import random
 import sys
 import warnings
 from pathlib import Path
@@ -22,12 +22,14 @@ from typing import Any
 
 import lightning as L
 from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar, RichProgressBar
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.imports import RequirementCache
 
+from lightning_twosome.callbacks import RolloutProgressBar
+from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
@@ -76,9 +78,15 @@ class TwosomeCLI(LightningCLI):
                 "model": {"class_path": "lightning_twosome.TwosomePPO"},
                 "data": {"class_path": "lightning_twosome.RolloutDataModule"},
                 "trainer.log_every_n_steps": 1,
-                "trainer.accelerator": "auto",
+                "trainer.enable_model_summary": False,
             }
         )
+
+    def _set_seed(self) -> None:
+        """Draw a seed where none is chosen; processes started by the first one take its seed from the environment."""
+        if self._get(self.config, "seed_everything") is True and "LOCAL_RANK" not in os.environ:
+            self.config[str(self.subcommand)]["seed_everything"] = random.SystemRandom().randrange(2**31)
+        super()._set_seed()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Add logs, checkpoints and a progress bar in the run folder, where the config has none of its own."""
@@ -94,7 +102,7 @@ class TwosomeCLI(LightningCLI):
             if not _has(callbacks, ModelCheckpoint):
                 added += default_checkpoints(run_dir)
         if config.get("enable_progress_bar") in (None, True) and not _has(callbacks, ProgressBar):
-            added.append(RichProgressBar())
+            added.append(RolloutProgressBar())
         self.trainer_defaults["callbacks"] = added
         return super().instantiate_trainer(**kwargs)
 
@@ -143,6 +151,16 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
+def announce() -> None:
+    """Let the package say in a line each what it decides (the scoring method, the seed)."""
+    logger = logging.getLogger("lightning_twosome")
+    logger.setLevel(logging.INFO)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
@@ -155,12 +173,16 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # class_path: my_module.MyEnv, beside the config
     if not debug:
         quieten()
+    announce()
     try:
         run_cli(arguments)
-    except (UserError, MisconfigurationException, ArgumentError, FileNotFoundError) as error:
-        if debug:
+    except (UserError, MisconfigurationException, ArgumentError, FileNotFoundError, ValueError) as error:
+        ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
+        if debug or not ours:
             raise
         print(f"error: {one_sentence(error)}", file=sys.stderr)
         return 2
@@ -177,14 +199,8 @@ def run_cli(arguments: list[str]) -> TwosomeCLI:
         trainer_class=TwosomeTrainer,
         save_config_kwargs={"overwrite": True},
         parser_kwargs={"exit_on_error": False},
-        args=arguments,
+        args=None if arguments == sys.argv[1:] else arguments,
     )
-
-
-def one_sentence(error: Exception) -> str:
-    """What the user did wrong, without the dump of everything that would have been right."""
-    text = str(error).strip()
-    return re.sub(r"\s+", " ", text)
 
 
 __all__ = ["TwosomeCLI", "TwosomePPO", "TwosomeTrainer", "main"]

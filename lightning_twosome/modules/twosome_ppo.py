@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -28,6 +30,8 @@ from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.rollout import Rollout
 from lightning_twosome.vector_env import State
+
+logger = logging.getLogger(__name__)
 
 UPDATE_METRICS = (
     "loss/policy", "loss/value", "loss/total", "policy/entropy", "policy/effective_actions", "policy/kl", "policy/k1",
@@ -104,7 +108,7 @@ class TwosomePPO(OnPolicyModule):
 
     def __init__(
         self,
-        language_model: LanguageModelConfig | Mapping[str, Any] | str = "bundled",
+        language_model: LanguageModelConfig | str = "bundled",
         normalization: Normalization = "word",
         beta: float | Literal["mean_count"] = "mean_count",
         learn_beta: bool = False,
@@ -175,6 +179,14 @@ class TwosomePPO(OnPolicyModule):
         )  # fmt: skip
         self.actor_critic = ActorCritic(language_model, **{name: self.hparams[name] for name in names})
         self.language_model = language_model
+        self.train()  # transformers gives models in evaluation mode, in which gradient checkpointing is silently off
+        trainable = sum(parameter.numel() for parameter in self.agent.actor_parameters())
+        critic = sum(parameter.numel() for parameter in self.agent.critic_parameters())
+        total = sum(parameter.numel() for parameter in language_model.model.parameters())
+        rank_zero_only(logger.info)(
+            f"Language model {language_model.name}: {total:,} parameters, of which {trainable:,} are trained; critic "
+            f"{critic:,}."
+        )
 
     @property
     def agent(self) -> ActorCritic:
@@ -227,13 +239,12 @@ class TwosomePPO(OnPolicyModule):
     # Update
 
     def on_train_start(self) -> None:
-        """Refuse what would go wrong, and enter training mode, without which gradient checkpointing is silently off."""
+        """Refuse what would go wrong."""
         if self.trainer.precision == "16-mixed":
             raise UserError(
                 "trainer.precision=16-mixed scales the loss and cannot skip an update; use bf16-mixed, bf16-true or "
                 "32-true."
             )
-        self.train()
 
     def on_train_epoch_start(self) -> None:
         """Begin an iteration."""
