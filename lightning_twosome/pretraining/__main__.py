@@ -26,7 +26,9 @@ HELD_OUT_DOCUMENTS = 300
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(prog="python -m lightning_twosome.pretraining", description=__doc__)
-    parser.add_argument("--output", type=Path, required=True, help="folder of the model, or the text file with --corpus-only")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder of the model, or the text file with --corpus-only"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of corpus, weights and batches")
     parser.add_argument("--documents", type=int, default=27000, help="training documents; 300 more are held out")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps")
@@ -42,7 +44,9 @@ def split_corpus(seed: int, documents: int) -> tuple[list[str], list[str]]:
     return texts[HELD_OUT_DOCUMENTS:], texts[:HELD_OUT_DOCUMENTS]
 
 
-def save_folder(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, held_out: Sequence[str]) -> None:
+def save_folder(
+    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, held_out: Sequence[str]
+) -> None:
     """Writes a Hugging Face folder with float16 weights, and the held-out documents one a line."""
     folder.mkdir(parents=True, exist_ok=True)
     model.config.dtype = torch.float16
@@ -50,7 +54,9 @@ def save_folder(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedToke
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # The tied output matrix is left out: loading restores it from the embeddings.
-    weights = {name: weight.half().contiguous() for name, weight in model.state_dict().items() if name != "lm_head.weight"}
+    weights = {
+        name: weight.half().contiguous() for name, weight in model.state_dict().items() if name != "lm_head.weight"
+    }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "held_out.txt").write_text("".join(f"{document}\n" for document in held_out), encoding="utf-8")
 

@@ -2,13 +2,20 @@
 
 import random
 
-from . import facts, vocabulary as words
+from . import facts
+from . import vocabulary as words
 from .household import EVENTS, MISTAKES
 from .language import Voice, choose_voice, gerund, sentence
 from .procedures import reason_document, short_situation
 
-ASKS = ("What should I do when {c}?", "What do you do if {c}?", "Help, {c}! What now?", "{c}. What is to be done?", "Excuse me, {c}. What can I do?", "I have noticed that {c}. And now?", "What helps when {c}?")
-ANSWERS = ("{a}", "You should {a}", "The answer is simple: {a}", "It is best to {a}", "Just {a}", "You can {a}", "I would {a}", "Why don't you {a}?", "First of all, {a}")
+ASKS = (
+    "What should I do when {c}?", "What do you do if {c}?", "Help, {c}! What now?", "{c}. What is to be done?",
+    "Excuse me, {c}. What can I do?", "I have noticed that {c}. And now?", "What helps when {c}?",
+)  # fmt: skip
+ANSWERS = (
+    "{a}", "You should {a}", "The answer is simple: {a}", "It is best to {a}", "Just {a}", "You can {a}", "I would {a}",
+    "Why don't you {a}?", "First of all, {a}",
+)  # fmt: skip
 
 
 def _present(text: str, rng: random.Random) -> str:
@@ -32,15 +39,37 @@ def _choice(rng: random.Random) -> str:
     right, wrong = _present(right, rng), _present(wrong, rng)
     options = [right, wrong]
     rng.shuffle(options)
-    answer = rng.choice((f"{right}, of course", f"it is better to {right}", f"you should {right}", f"{right}. It would not help to {wrong}"))
-    ask = rng.choice(("{c}. Should you {a} or {b}?", "{c}. What is better, to {a} or to {b}?", "Would you {a} or {b} when {c}?", "{c}. Which makes sense: to {a} or to {b}?"))
+    answer = rng.choice(
+        (
+            f"{right}, of course",
+            f"it is better to {right}",
+            f"you should {right}",
+            f"{right}. It would not help to {wrong}",
+        )
+    )
+    ask = rng.choice(
+        (
+            "{c}. Should you {a} or {b}?",
+            "{c}. What is better, to {a} or to {b}?",
+            "Would you {a} or {b} when {c}?",
+            "{c}. Which makes sense: to {a} or to {b}?",
+        )
+    )
     return f"{sentence(ask.format(c=condition, a=options[0], b=options[1]))} {sentence(answer)}"
 
 
 def _tip(rng: random.Random) -> str:
     wrong, right = rng.choice(MISTAKES)
     rule = rng.choice(facts.RULES)
-    return rng.choice((f"Never {wrong}. {sentence(right)}", f"Here is a tip: {right}. {sentence(gerund(wrong))[:-1]} does not help.", f"Remember: {rule[0].lower()}{rule[1:]}", f"My mother used to say: {rule}", f"{rule} That is why you should not {wrong}."))
+    return rng.choice(
+        (
+            f"Never {wrong}. {sentence(right)}",
+            f"Here is a tip: {right}. {sentence(gerund(wrong))[:-1]} does not help.",
+            f"Remember: {rule[0].lower()}{rule[1:]}",
+            f"My mother used to say: {rule}",
+            f"{rule} That is why you should not {wrong}.",
+        )
+    )
 
 
 def advice(rng: random.Random) -> str:

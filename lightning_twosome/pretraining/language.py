@@ -9,8 +9,8 @@ IRREGULAR_PAST = {
     "cut": "cut", "shut": "shut", "sit": "sat", "eat": "ate", "drink": "drank", "have": "had", "hold": "held",
     "stand": "stood", "see": "saw", "find": "found", "let": "let", "make": "made", "give": "gave", "feed": "fed",
     "hang": "hung", "sweep": "swept", "read": "read", "leave": "left", "spread": "spread", "feel": "felt",
-    "need": "needed", "want": "wanted", "keep": "kept", "think": "thought", "know": "knew", "run": "ran",
-    "do": "did", "lie": "lay", "begin": "began", "choose": "chose", "wear": "wore",
+    "need": "needed", "want": "wanted", "keep": "kept", "think": "thought", "know": "knew", "run": "ran", "do": "did",
+    "lie": "lay", "begin": "began", "choose": "chose", "wear": "wore",
 }  # fmt: skip
 DOUBLED = {"grab", "chop", "stir", "fit", "plan", "drop", "mop", "plug", "step", "pat", "tip", "pop", "slip", "wrap"}
 DOUBLED_GERUND = DOUBLED | {"cut", "put", "set", "get", "sit", "shut", "let", "run", "begin"}
@@ -69,7 +69,11 @@ def singular(noun: str) -> str:
         return noun[:-3] + "y"
     if noun.endswith("oes"):
         return noun[:-2]
-    return noun[:-1] if noun.endswith("s") and noun not in ("couscous", "peas") and not noun.endswith("ss") else noun.replace("peas", "pea")
+    return (
+        noun[:-1]
+        if noun.endswith("s") and noun not in ("couscous", "peas") and not noun.endswith("ss")
+        else noun.replace("peas", "pea")
+    )
 
 
 def listing(items: Sequence[str], conjunction: str = "and") -> str:
@@ -132,7 +136,9 @@ class Voice:
     def conjugate(self, phrase: str) -> str:
         """Returns a base-form verb phrase with its first word agreeing with the subject."""
         verb, _, rest = phrase.partition(" ")
-        rest = rest.replace(" and serve ", f" and {self._conjugator():serve} ").replace(" and eat ", f" and {self._conjugator():eat} ")
+        rest = rest.replace(" and serve ", f" and {self._conjugator():serve} ").replace(
+            " and eat ", f" and {self._conjugator():eat} "
+        )
         return f"{self._conjugator():{verb}} {rest}".rstrip()
 
     def _conjugator(self) -> _Conjugator:

@@ -123,8 +123,8 @@ class Planner:
         self.reach(self.world.place_of(vessel))
         self.do("add", key, vessel)
 
-    def work(self, verb: str, key: str, place: str, result: str, tool: str = "", needs: Iterable[str] = ()) -> None:
-        """Does something at a place unless the thing has the result already; the verb is recorded as the kind's suffix."""
+    def work(self, key: str, place: str, result: str, tool: str = "") -> None:
+        """Works on a thing at a place, with a tool or bare hands, unless the thing has the result already."""
         if key in self.world.things and result in self.world.things[key].states:
             return
         if tool:
@@ -132,7 +132,7 @@ class Planner:
         else:
             self.free_hands()
         self.reach(place)
-        self.do("work", key, place, tool, result, needs)
+        self.do("work", key, place, tool, result)
 
     def finish(self, goals: Sequence[str], product: str, endings: Sequence[str]) -> Task:
         """Returns the recorded plan as a task; arguments as in :class:`Task`."""
@@ -145,7 +145,9 @@ class Planner:
 def new_planner(rng: random.Random, places: Sequence[str], extra: int = 3) -> Planner:
     """Returns a planner in a household with the given places and up to ``extra`` more; the person stands somewhere."""
     world = World()
-    others = [name for name in ("counter", "fridge", "table", "sink", "shelf", "sofa", "cupboard") if name not in places]
+    others = [
+        name for name in ("counter", "fridge", "table", "sink", "shelf", "sofa", "cupboard") if name not in places
+    ]
     for name in [*places, "counter", *rng.sample(others, min(extra, len(others)))]:
         add_place(world, name)
     planner = Planner(world, rng, tidy=rng.random() < 0.3)

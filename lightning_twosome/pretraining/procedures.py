@@ -13,21 +13,30 @@ from .vocabulary import PEOPLE
 from .world import HANDS, Action, ImpossibleAction, World
 
 ADVISED = (
-    "{S} should {step}", "{S} should {step} now", "Now {S} should {step}", "Next {S} should {step}", "{S} should first {step}", "The next step is to {step}",
-    "The first thing to do is to {step}", "It is time to {step}", "{S} {v:need} to {step}", "{S} {v:have} to {step}", "So {S} should {step}", "The best thing to do now is to {step}",
-    "What is left is to {step}", "{S} must {step}", "{S} can now {step}", "It makes sense to {step} next", "The sensible thing is to {step}", "First of all {S} {v:have} to {step}",
-    "So the next thing is to {step}", "{S} had better {step}", "Therefore {S} {v:have} to {step}", "It would be wise to {step}",
+    "{S} should {step}", "{S} should {step} now", "Now {S} should {step}", "Next {S} should {step}",
+    "{S} should first {step}", "The next step is to {step}", "The first thing to do is to {step}",
+    "It is time to {step}", "{S} {v:need} to {step}", "{S} {v:have} to {step}", "So {S} should {step}",
+    "The best thing to do now is to {step}", "What is left is to {step}", "{S} must {step}", "{S} can now {step}",
+    "It makes sense to {step} next", "The sensible thing is to {step}", "First of all {S} {v:have} to {step}",
+    "So the next thing is to {step}", "{S} had better {step}", "Therefore {S} {v:have} to {step}",
+    "It would be wise to {step}",
 )  # fmt: skip
 PURPOSES = (
-    "In order to {goal}, {S} should {step}", "To {goal}, {S} should first {step}", "To {goal}, {S} {v:need} to {step}", "So that {S} can {goal}, {S} {v:have} to {step}",
-    "In order to {goal}, the next step is to {step}", "To {goal}, it is best to {step} now", "To {goal}, {S} should next {step}",
+    "In order to {goal}, {S} should {step}", "To {goal}, {S} should first {step}", "To {goal}, {S} {v:need} to {step}",
+    "So that {S} can {goal}, {S} {v:have} to {step}", "In order to {goal}, the next step is to {step}",
+    "To {goal}, it is best to {step} now", "To {goal}, {S} should next {step}",
 )  # fmt: skip
 QUESTIONS = (
-    "What should {S} do next? {step}", "What comes next? {step}", "What now? {step}", "What is the next step? {step}", "What would a sensible person do now? {step}",
-    "What does it take now? {step}", "What has to happen first? {step}",
+    "What should {S} do next? {step}", "What comes next? {step}", "What now? {step}", "What is the next step? {step}",
+    "What would a sensible person do now? {step}", "What does it take now? {step}", "What has to happen first? {step}",
 )  # fmt: skip
-TOLD = ("{S} {done}", "Then {S} {done}", "Now {S} {done}", "Next {S} {done}", "So {S} {done}", "After that {S} {done}", "{S} {done}", "First {S} {done}", "{S} therefore {done}")
-PLAIN_ENDS = ("That {is} all", "Now everything {is} done", "The task {is} finished", "So the work {is} done", "{S} {v:be} done")
+TOLD = (
+    "{S} {done}", "Then {S} {done}", "Now {S} {done}", "Next {S} {done}", "So {S} {done}", "After that {S} {done}",
+    "{S} {done}", "First {S} {done}", "{S} therefore {done}",
+)  # fmt: skip
+PLAIN_ENDS = (
+    "That {is} all", "Now everything {is} done", "The task {is} finished", "So the work {is} done", "{S} {v:be} done",
+)  # fmt: skip
 
 
 def _choose_task(rng: random.Random, household: float) -> Task:
@@ -79,39 +88,70 @@ def _taken_next(actions: Sequence[Action], position: int) -> str:
     return ""
 
 
-def _step(task: Task, position: int, world: World, known: set[str], style: Style, voice: Voice, rng: random.Random) -> str:
+def _step(
+    task: Task, position: int, world: World, known: set[str], style: Style, voice: Voice, rng: random.Random
+) -> str:
     action = task.actions[position]
     phrase = action_phrase(action, world, style, voice, rng)
     if action.kind in ("go", "approach"):
         target = _taken_next(task.actions, position)
         if target and target not in known and rng.random() < 0.6:
             known.add(target)
-            return rng.choice((f"look for the {target}", f"find the {target} first", f"search for the {target} in the {place_name(style, action.place)}"))
+            return rng.choice(
+                (
+                    f"look for the {target}",
+                    f"find the {target} first",
+                    f"search for the {target} in the {place_name(style, action.place)}",
+                )
+            )
         phrase += _purpose(task.actions, position, rng)
     return phrase
 
 
 def _declined(world: World, task: Task, action: Action, style: Style, voice: Voice, rng: random.Random) -> str:
     """Returns a remark on a step which would be wrong now, or an empty string."""
-    remarks = [f"the {key} {{is}} not needed for this" for key in task.distractors[:2] if world.things[key].number != "plural"]
+    remarks = [
+        f"the {key} {{is}} not needed for this" for key in task.distractors[:2] if world.things[key].number != "plural"
+    ]
     for key in task.relevant:
         thing = world.things[key]
         if "cut" in thing.states and thing.number == "count":
-            remarks += [f"the {key} {{is}} already {style.cut_verb}ped, so there {{is}} no need to do it again" if style.cut_verb == "chop" else f"there {{is}} no need to {style.cut_verb} the {key} again"]
-        elif thing.number != "plural" and "cut" not in thing.states and any(later.result == "cut" and later.thing == key for later in task.actions):
-            remarks.append(f"the {key} cannot go into the salad whole" if "salad" in task.product else f"the {key} {{is}} still whole")
+            remarks += [
+                f"the {key} {{is}} already {style.cut_verb}ped, so there {{is}} no need to do it again"
+                if style.cut_verb == "chop"
+                else f"there {{is}} no need to {style.cut_verb} the {key} again"
+            ]
+        elif (
+            thing.number != "plural"
+            and "cut" not in thing.states
+            and any(later.result == "cut" and later.thing == key for later in task.actions)
+        ):
+            remarks.append(
+                f"the {key} cannot go into the salad whole"
+                if "salad" in task.product
+                else f"the {key} {{is}} still whole"
+            )
         if thing.vessel and not world.contents(key) and not thing.states:
-            remarks += [f"there {{is}} no point in serving an empty {key}", f"an empty {key} {{is}} of no use to anybody", f"nobody wants an empty {key}, so it {{is}} too early to serve it"]
+            remarks += [
+                f"there {{is}} no point in serving an empty {key}",
+                f"an empty {key} {{is}} of no use to anybody",
+                f"nobody wants an empty {key}, so it {{is}} too early to serve it",
+            ]
         full = world.holding and not world.things[world.holding].vessel and thing.number != "plural"
         if full and world.place_of(key) != HANDS and key not in (action.thing, action.place):
-            remarks += [f"with the {world.holding} in {{poss}} hands, {{S}} cannot pick up the {key}", f"{{poss}} hands {{are}} full, so the {key} {{has}} to wait"]
+            remarks += [
+                f"with the {world.holding} in {{poss}} hands, {{S}} cannot pick up the {key}",
+                f"{{poss}} hands {{are}} full, so the {key} {{has}} to wait",
+            ]
     for name, place in world.places.items():
         if place.closable and not place.open and action.place == name and action.kind == "open":
             remarks.append(f"nothing can be put into a closed {place_name(style, name)}")
     return voice.fill(rng.choice(remarks), rng) if remarks else ""
 
 
-def _choice(world: World, task: Task, position: int, phrase: str, style: Style, voice: Voice, rng: random.Random) -> str:
+def _choice(
+    world: World, task: Task, position: int, phrase: str, style: Style, voice: Voice, rng: random.Random
+) -> str:
     """Returns a question between the right step and one which is impossible or done; empty where none is found."""
     for other in rng.sample(task.actions, min(6, len(task.actions))):
         try:
@@ -122,13 +162,32 @@ def _choice(world: World, task: Task, position: int, phrase: str, style: Style, 
             rng.shuffle(options)
             if wrong == phrase or wrong in phrase or phrase in wrong:
                 continue
-            ask = voice.fill(rng.choice(("Should {S} {a} or {b}?", "What comes first, to {a} or to {b}?", "Is it better to {a} or to {b} now?")), rng, {"a": options[0], "b": options[1]})
-            answer = rng.choice(("It is right to {x}. There is no reason to {y} now", "{x}, because it makes no sense to {y} now", "It is better to {x}", "Now it is time to {x}, not to {y}"))
+            ask = voice.fill(
+                rng.choice(
+                    (
+                        "Should {S} {a} or {b}?",
+                        "What comes first, to {a} or to {b}?",
+                        "Is it better to {a} or to {b} now?",
+                    )
+                ),
+                rng,
+                {"a": options[0], "b": options[1]},
+            )
+            answer = rng.choice(
+                (
+                    "It is right to {x}. There is no reason to {y} now",
+                    "{x}, because it makes no sense to {y} now",
+                    "It is better to {x}",
+                    "Now it is time to {x}, not to {y}",
+                )
+            )
             return f"{sentence(ask)} {sentence(answer.format(x=phrase, y=wrong))}"
     return ""
 
 
-def _continuation(task: Task, done: int, world: World, known: set[str], style: Style, voice: Voice, rng: random.Random) -> list[str]:
+def _continuation(
+    task: Task, done: int, world: World, known: set[str], style: Style, voice: Voice, rng: random.Random
+) -> list[str]:
     """Tells the steps which are left, with remarks in between."""
     told: list[str] = []
     limit = rng.choice((3, 6, 10, 16, 40))
@@ -139,7 +198,11 @@ def _continuation(task: Task, done: int, world: World, known: set[str], style: S
         before = world.clone()
         world.apply(action)
         first = position == done
-        line = _choice(before, task, position, phrase, style, voice, rng) if not voice.past and rng.random() < (0.1 if first else 0.03) else ""
+        line = (
+            _choice(before, task, position, phrase, style, voice, rng)
+            if not voice.past and rng.random() < (0.1 if first else 0.03)
+            else ""
+        )
         if line:
             pass
         elif first or rng.random() < 0.45:
@@ -150,7 +213,11 @@ def _continuation(task: Task, done: int, world: World, known: set[str], style: S
                 position += 1
                 following = action_phrase(task.actions[position], world, style, voice, rng)
                 world.apply(task.actions[position])
-                line += f" and {rng.choice(('', '', 'then '))}{voice.conjugate(following)}" if voice.person == 3 or voice.past else f" and {following}"
+                line += (
+                    f" and {rng.choice(('', '', 'then '))}{voice.conjugate(following)}"
+                    if voice.person == 3 or voice.past
+                    else f" and {following}"
+                )
         told.append(line)
         if rng.random() < 0.22:
             told.append(_update(task.actions[position], world, style, voice, rng))
@@ -192,9 +259,21 @@ def reason_document(rng: random.Random) -> str:
     goal = rng.choice(task.goals)
     phrase = action_phrase(task.actions[done], world, style, voice, rng)
     told, _ = describe(world, task, done, style, voice, rng)
-    opening = rng.choice((f"How do you {goal}?", f"I want to {goal}. What should I do?", f"Somebody asked how to {goal}.", f"A tip for those who want to {goal}:"))
+    opening = rng.choice(
+        (
+            f"How do you {goal}?",
+            f"I want to {goal}. What should I do?",
+            f"Somebody asked how to {goal}.",
+            f"A tip for those who want to {goal}:",
+        )
+    )
     remark = _declined(world, task, task.actions[done], style, voice, rng)
-    lines = [opening, *told[: rng.randint(1, 4)], rng.choice((f"Start by {gerund(phrase)}", f"You should {phrase}", f"The answer is to {phrase}", phrase)), remark]
+    lines = [
+        opening,
+        *told[: rng.randint(1, 4)],
+        rng.choice((f"Start by {gerund(phrase)}", f"You should {phrase}", f"The answer is to {phrase}", phrase)),
+        remark,
+    ]
     return " ".join(sentence(line) for line in lines if line)
 
 

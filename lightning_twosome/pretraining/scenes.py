@@ -7,8 +7,12 @@ from .language import ORDINALS, choose_voice, indefinite, sentence
 from .vocabulary import Noun
 
 NUMBERS = ("two", "three", "four", "five", "six")
-THINGS: tuple[Noun, ...] = words.VEGETABLES + words.FRUIT + words.BELONGINGS + words.ODDMENTS + words.TOYS + words.SNACKS
-PLACES = ("table", "counter", "shelf", "sofa", "desk", "bed", "windowsill", "chair", "coffee table", "floor", "dining table")
+THINGS: tuple[Noun, ...] = (
+    words.VEGETABLES + words.FRUIT + words.BELONGINGS + words.ODDMENTS + words.TOYS + words.SNACKS
+)
+PLACES = (
+    "table", "counter", "shelf", "sofa", "desk", "bed", "windowsill", "chair", "coffee table", "floor", "dining table",
+)  # fmt: skip
 CONTAINERS = ("basket", "drawer", "fridge", "cupboard", "box", "bag", "sink", "wardrobe", "bowl")
 
 
@@ -18,14 +22,43 @@ def _spot(rng: random.Random) -> str:
 
 def _picture(rng: random.Random) -> list[str]:
     room = rng.choice(words.ROOMS[:6])
-    told = [rng.choice((f"This is a picture of a {room}", f"The {room} is {rng.choice(('small', 'large', 'bright', 'warm', 'tidy', 'untidy'))}", f"Let us look around in the {room}"))]
+    told = [
+        rng.choice(
+            (
+                f"This is a picture of a {room}",
+                f"The {room} is {rng.choice(('small', 'large', 'bright', 'warm', 'tidy', 'untidy'))}",
+                f"Let us look around in the {room}",
+            )
+        )
+    ]
     for noun in rng.sample(THINGS, rng.randint(2, 4)):
         spot = _spot(rng)
         thing = f"{rng.choice(NUMBERS)} {noun.name}" if noun.number == "plural" else indefinite(noun.name, noun.number)
         be = "are" if noun.number == "plural" else "is"
-        told.append(rng.choice((f"{spot} there {be} {thing}", f"there {be} {thing} {spot}", f"{thing} {be} {spot}", f"you see {thing} {spot}")))
+        told.append(
+            rng.choice(
+                (
+                    f"{spot} there {be} {thing}",
+                    f"there {be} {thing} {spot}",
+                    f"{thing} {be} {spot}",
+                    f"you see {thing} {spot}",
+                )
+            )
+        )
     first, second = rng.sample(PLACES, 2)
-    told.append(rng.choice((f"the {first} is next to the {second}", f"the {first} is near the {second}", f"the {first} is far from the {second}", f"the {second} stands in front of the {first}", f"there is nothing on the {first}", f"the {first} is empty", f"behind the {first} is the {second}")))
+    told.append(
+        rng.choice(
+            (
+                f"the {first} is next to the {second}",
+                f"the {first} is near the {second}",
+                f"the {first} is far from the {second}",
+                f"the {second} stands in front of the {first}",
+                f"there is nothing on the {first}",
+                f"the {first} is empty",
+                f"behind the {first} is the {second}",
+            )
+        )
+    )
     return told
 
 
@@ -44,11 +77,32 @@ def _moves(rng: random.Random) -> list[str]:
         origin = spots[name].split(" ", 1)[1]
         told.append(voice.fill(f"{{S}} {{v:take}} the {name} from {origin}", rng))
         if rng.random() < 0.4:
-            told.append(voice.fill(rng.choice((f"now {{S}} {{v:hold}} the {name}", f"the {name} is in {{poss}} hands", f"the {name} is not {spots[name]} any more")), rng))
-        told.append(voice.fill(f"{{S}} {{v:{rng.choice(('put', 'place', 'lay'))}}} {'it' if rng.random() < 0.5 else 'the ' + name} {spot}", rng))
+            told.append(
+                voice.fill(
+                    rng.choice(
+                        (
+                            f"now {{S}} {{v:hold}} the {name}",
+                            f"the {name} is in {{poss}} hands",
+                            f"the {name} is not {spots[name]} any more",
+                        )
+                    ),
+                    rng,
+                )
+            )
+        verb = rng.choice(("put", "place", "lay"))
+        moved = "it" if rng.random() < 0.5 else f"the {name}"
+        told.append(voice.fill(f"{{S}} {{v:{verb}}} {moved} {spot}", rng))
         spots[name] = spot
     name = rng.choice(list(spots))
-    told.append(rng.choice((f"Where is the {name} now? {sentence(spots[name])}", f"so the {name} is {spots[name]}", f"now the {name} is {spots[name]}")))
+    told.append(
+        rng.choice(
+            (
+                f"Where is the {name} now? {sentence(spots[name])}",
+                f"so the {name} is {spots[name]}",
+                f"now the {name} is {spots[name]}",
+            )
+        )
+    )
     return told
 
 
@@ -57,7 +111,11 @@ def _pairs(rng: random.Random) -> list[str]:
     noun = rng.choice([noun for noun in THINGS if noun.number == "count"])
     count = rng.choice((2, 3))
     spots = [_spot(rng) for _ in range(count)]
-    told = [f"there are {NUMBERS[count - 2]} things of the same kind: each is {indefinite(noun.name)}"] if rng.random() < 0.3 else []
+    told = (
+        [f"there are {NUMBERS[count - 2]} things of the same kind: each is {indefinite(noun.name)}"]
+        if rng.random() < 0.3
+        else []
+    )
     told += [f"the {ordinal} {noun.name} is {spot}" for ordinal, spot in zip(ORDINALS, spots, strict=False)]
     index = rng.randrange(count)
     told.append(f"Where is the {ORDINALS[index]} {noun.name}? {sentence(spots[index])}")
@@ -72,9 +130,29 @@ def _hands(rng: random.Random) -> list[str]:
     the_other = other.split(" ", 1)[1]
     the_held = held.split(" ", 1)[1]
     if rng.random() < 0.5:
-        told = [f"{{S}} {{v:hold}} {held} and {{v:see}} {other}", rng.choice((f"{{S}} cannot take the {the_other}, because {{poss}} hands are full", f"in order to take the {the_other}, {{S}} should first put down the {the_held}", f"first {{S}} {{v:put}} down the {the_held}, then {{S}} {{v:pick}} up the {the_other}"))]
+        told = [
+            f"{{S}} {{v:hold}} {held} and {{v:see}} {other}",
+            rng.choice(
+                (
+                    f"{{S}} cannot take the {the_other}, because {{poss}} hands are full",
+                    f"in order to take the {the_other}, {{S}} should first put down the {the_held}",
+                    f"first {{S}} {{v:put}} down the {the_held}, then {{S}} {{v:pick}} up the {the_other}",
+                )
+            ),
+        ]
     else:
-        told = [f"{{poss}} hands are empty and there is {other} {_spot(rng)}" if not other.startswith("some") else f"{{S}} {{v:have}} empty hands and {{v:see}} {other}", rng.choice((f"{{S}} can take the {the_other}", f"so {{S}} {{v:pick}} up the {the_other}", f"nothing keeps {{obj}} from taking the {the_other}"))]
+        told = [
+            f"{{poss}} hands are empty and there is {other} {_spot(rng)}"
+            if not other.startswith("some")
+            else f"{{S}} {{v:have}} empty hands and {{v:see}} {other}",
+            rng.choice(
+                (
+                    f"{{S}} can take the {the_other}",
+                    f"so {{S}} {{v:pick}} up the {the_other}",
+                    f"nothing keeps {{obj}} from taking the {the_other}",
+                )
+            ),
+        ]
     return [voice.fill(text, rng) for text in told]
 
 

@@ -9,38 +9,55 @@ from .vocabulary import CUT_VERBS
 from .world import Thing, World
 
 ROOM_TEMPLATES = (
-    "{S} {v:be} in the {room}", "{S} {v:stand} in the {room}", "It {is} quiet in the {room}, where {S} {v:be}", "{S} {v:be} standing in the {room}",
-    "{S} {v:find} {reflexive} in the {room}", "This {is} the {room}", "At the moment {S} {v:be} in the {room}", "{S} {v:have} come into the {room}",
+    "{S} {v:be} in the {room}", "{S} {v:stand} in the {room}", "It {is} quiet in the {room}, where {S} {v:be}",
+    "{S} {v:be} standing in the {room}", "{S} {v:find} {reflexive} in the {room}", "This {is} the {room}",
+    "At the moment {S} {v:be} in the {room}", "{S} {v:have} come into the {room}",
 )  # fmt: skip
 AT_TEMPLATES = (
-    "{S} {v:stand} in front of the {place}", "{S} {v:be} at the {place}", "{S} {v:be} next to the {place}", "In front of {obj} {is} the {place}",
-    "The {place} {is} right in front of {obj}", "{S} {v:be} near the {place}", "{S} {v:be} by the {place} now", "Right now {S} {v:be} close to the {place}",
+    "{S} {v:stand} in front of the {place}", "{S} {v:be} at the {place}", "{S} {v:be} next to the {place}",
+    "In front of {obj} {is} the {place}", "The {place} {is} right in front of {obj}", "{S} {v:be} near the {place}",
+    "{S} {v:be} by the {place} now", "Right now {S} {v:be} close to the {place}",
     "{S} {v:have} stopped beside the {place}",
 )  # fmt: skip
 HOLD_TEMPLATES = (
-    "{S} {v:hold} {a_thing}", "{S} {v:be} holding {a_thing}", "{S} {v:have} {a_thing} in {poss} hand", "In {poss} hands {S} {v:have} {a_thing}",
-    "{S} {v:carry} {a_thing}", "{poss} hands {are} full: {S} {v:hold} {a_thing}", "{the_thing} {be} in {poss} hands", "{S} already {v:have} {a_thing} in {poss} hands",
+    "{S} {v:hold} {a_thing}", "{S} {v:be} holding {a_thing}", "{S} {v:have} {a_thing} in {poss} hand",
+    "In {poss} hands {S} {v:have} {a_thing}", "{S} {v:carry} {a_thing}",
+    "{poss} hands {are} full: {S} {v:hold} {a_thing}", "{the_thing} {be} in {poss} hands",
+    "{S} already {v:have} {a_thing} in {poss} hands",
 )  # fmt: skip
 EMPTY_TEMPLATES = (
-    "{poss} hands {are} empty", "{S} {v:be} empty-handed", "{S} {v:hold} nothing", "{S} {v:have} nothing in {poss} hands",
-    "There {is} nothing in {poss} hands", "{poss} hands {are} free", "{S} {v:be} not holding anything", "{S} {v:carry} nothing yet",
+    "{poss} hands {are} empty", "{S} {v:be} empty-handed", "{S} {v:hold} nothing",
+    "{S} {v:have} nothing in {poss} hands", "There {is} nothing in {poss} hands", "{poss} hands {are} free",
+    "{S} {v:be} not holding anything", "{S} {v:carry} nothing yet",
 )  # fmt: skip
 FAR_TEMPLATES = (
-    "The {place} {is} on the other side of the room", "The {place} {is} not far away", "The {place} {is} a few steps away",
-    "The {place} {is} too far away to reach", "{S} {v:be} not near the {place}", "The {place} {is} in the {room}",
+    "The {place} {is} on the other side of the room", "The {place} {is} not far away",
+    "The {place} {is} a few steps away", "The {place} {is} too far away to reach", "{S} {v:be} not near the {place}",
+    "The {place} {is} in the {room}",
 )  # fmt: skip
-SHUT_TEMPLATES = ("The {place} {is} closed", "The {place} {is} shut", "The door of the {place} {is} shut", "The {place} {is} not open yet")
-OPEN_TEMPLATES = ("The {place} {is} open", "The {place} {is} already open", "The door of the {place} {is} open", "The {place} {stand} open")
+SHUT_TEMPLATES = (
+    "The {place} {is} closed", "The {place} {is} shut", "The door of the {place} {is} shut",
+    "The {place} {is} not open yet",
+)  # fmt: skip
+OPEN_TEMPLATES = (
+    "The {place} {is} open", "The {place} {is} already open", "The door of the {place} {is} open",
+    "The {place} {stand} open",
+)  # fmt: skip
 RUNNING_TEMPLATES = ("The {place} {is} on", "The {place} {is} already running", "The {place} {is} switched on")
-IDLE_TEMPLATES = ("The {place} {is} off", "The {place} {is} not on yet", "The {place} {is} still switched off", "Nobody {has} turned on the {place} yet")
+IDLE_TEMPLATES = (
+    "The {place} {is} off", "The {place} {is} not on yet", "The {place} {is} still switched off",
+    "Nobody {has} turned on the {place} yet",
+)  # fmt: skip
 GOAL_TEMPLATES = (
-    "{S} {v:want} to {goal}", "{S} {v:want} to {goal}", "{S} {v:plan} to {goal}", "The task {is} to {goal}", "The plan {is} to {goal}", "The goal {is} to {goal}",
-    "{S} would like to {goal}", "{poss} job {is} to {goal}", "{S} {v:be} going to {goal}", "{S} {v:have} decided to {goal}", "{S} {v:be} about to {goal}",
-    "The aim {is} to {goal}", "{S} {v:intend} to {goal}", "{S} {v:need} to {goal}", "It {is} {poss} turn to {goal}", "{S} {v:hope} to {goal} soon",
-    "{S} {v:be} trying to {goal}",
+    "{S} {v:want} to {goal}", "{S} {v:want} to {goal}", "{S} {v:plan} to {goal}", "The task {is} to {goal}",
+    "The plan {is} to {goal}", "The goal {is} to {goal}", "{S} would like to {goal}", "{poss} job {is} to {goal}",
+    "{S} {v:be} going to {goal}", "{S} {v:have} decided to {goal}", "{S} {v:be} about to {goal}",
+    "The aim {is} to {goal}", "{S} {v:intend} to {goal}", "{S} {v:need} to {goal}", "It {is} {poss} turn to {goal}",
+    "{S} {v:hope} to {goal} soon", "{S} {v:be} trying to {goal}",
 )  # fmt: skip
 NOTHING_DONE = (
-    "Nothing {is} ready yet", "Nothing {has} been done so far", "{S} {v:have} not started yet", "Everything still {has} to be done", "No step {is} done yet",
+    "Nothing {is} ready yet", "Nothing {has} been done so far", "{S} {v:have} not started yet",
+    "Everything still {has} to be done", "No step {is} done yet",
 )  # fmt: skip
 
 
@@ -115,11 +132,19 @@ def _layout(world: World, seen: list[str], style: Style, voice: Voice, rng: rand
 def _layout_template(names: list[str], where: str, be: str, plural: bool, rng: random.Random) -> str:
     things = listing(names)
     lies = f"{be} lying" if plural else "{is} lying"
-    return rng.choice((
-        f"There {be} {things} {where}", f"{where} there {be} {things}", f"{{S}} {{v:see}} {things} {where}", f"{things} {be} {where}",
-        f"{where} {{S}} {{v:notice}} {things}", f"{things} {lies} {where}", f"{{S}} {{v:know}} that {things} {be} {where}", f"{where} {be} {things}",
-        f"{things} {{can}} be found {where}",
-    ))  # fmt: skip
+    return rng.choice(
+        (
+            f"There {be} {things} {where}",
+            f"{where} there {be} {things}",
+            f"{{S}} {{v:see}} {things} {where}",
+            f"{things} {be} {where}",
+            f"{where} {{S}} {{v:notice}} {things}",
+            f"{things} {lies} {where}",
+            f"{{S}} {{v:know}} that {things} {be} {where}",
+            f"{where} {be} {things}",
+            f"{things} {{can}} be found {where}",
+        )
+    )
 
 
 def _progress(world: World, task: Task, style: Style, voice: Voice, rng: random.Random) -> list[str]:
@@ -130,11 +155,35 @@ def _progress(world: World, task: Task, style: Style, voice: Voice, rng: random.
         be = "{are}" if thing.number == "plural" else "{is}"
         inside = world.contents(key) if thing.vessel else []
         if inside and rng.random() < 0.9:
-            names = listing([f"the {CUT_VERBS[style.cut_verb]} {other}" if "cut" in world.things[other].states and rng.random() < 0.5 else f"the {other}" for other in inside])
+            names = listing(
+                [
+                    f"the {CUT_VERBS[style.cut_verb]} {other}"
+                    if "cut" in world.things[other].states and rng.random() < 0.5
+                    else f"the {other}"
+                    for other in inside
+                ]
+            )
             relation = "on" if is_flat(key) else "in"
-            told.append(rng.choice((f"the {key} already {{has}} {names} {relation} it", f"{names} {{are}} already {relation} the {key}" if len(inside) > 1 else f"{names} {{is}} already {relation} the {key}")))
+            told.append(
+                rng.choice(
+                    (
+                        f"the {key} already {{has}} {names} {relation} it",
+                        f"{names} {{are}} already {relation} the {key}"
+                        if len(inside) > 1
+                        else f"{names} {{is}} already {relation} the {key}",
+                    )
+                )
+            )
         elif thing.vessel and not thing.states and rng.random() < 0.45:
-            told.append(rng.choice((f"the {key} {be} still empty", f"the {key} {be} empty", f"there {{is}} nothing {'on' if is_flat(key) else 'in'} the {key} yet")))
+            told.append(
+                rng.choice(
+                    (
+                        f"the {key} {be} still empty",
+                        f"the {key} {be} empty",
+                        f"there {{is}} nothing {'on' if is_flat(key) else 'in'} the {key} yet",
+                    )
+                )
+            )
         for state in _told_states(thing):
             if state.startswith("with ") and state not in STATE_WORDS:
                 told.append(f"there {{is}} already some {state[5:]} {'on' if is_flat(key) else 'in'} the {key}")
@@ -142,7 +191,10 @@ def _progress(world: World, task: Task, style: Style, voice: Voice, rng: random.
                 told.append(_state_sentence(key, be, state_word(state, style, rng), rng))
         if not thing.states and not thing.vessel and thing.location not in world.things and rng.random() < 0.2:
             whole = any(action.thing == key and action.result == "cut" for action in task.actions)
-            told.append(f"the {key} {be} {rng.choice(('still whole', 'not cut yet', 'still in one piece') if whole else ('still needed', 'needed for this'))}")
+            adjectives = (
+                ("still whole", "not cut yet", "still in one piece") if whole else ("still needed", "needed for this")
+            )
+            told.append(f"the {key} {be} {rng.choice(adjectives)}")
     return [voice.fill(text, rng) for text in told]
 
 
@@ -157,7 +209,14 @@ def _told_states(thing: Thing) -> list[str]:
 
 
 def _state_sentence(key: str, be: str, adjective: str, rng: random.Random) -> str:
-    return rng.choice((f"the {key} {be} already {adjective}", f"the {key} {be} {adjective}", f"the {key} {be} {adjective} by now", f"by now the {key} {be} {adjective}"))
+    return rng.choice(
+        (
+            f"the {key} {be} already {adjective}",
+            f"the {key} {be} {adjective}",
+            f"the {key} {be} {adjective} by now",
+            f"by now the {key} {be} {adjective}",
+        )
+    )
 
 
 def _fixtures(world: World, upcoming: list[str], style: Style, voice: Voice, rng: random.Random) -> list[str]:
@@ -185,7 +244,9 @@ def _fixtures(world: World, upcoming: list[str], style: Style, voice: Voice, rng
     return told
 
 
-def describe(world: World, task: Task, done: int, style: Style, voice: Voice, rng: random.Random) -> tuple[list[str], set[str]]:
+def describe(
+    world: World, task: Task, done: int, style: Style, voice: Voice, rng: random.Random
+) -> tuple[list[str], set[str]]:
     """Describes the situation after ``done`` actions of a task.
 
     Returns:
@@ -198,7 +259,11 @@ def describe(world: World, task: Task, done: int, style: Style, voice: Voice, rn
     rng.shuffle(seen)
     goal_first = rng.random() < 0.35
     goal = goal_sentence(task, voice, rng) if goal_first else ""
-    parts = [_whereabouts(world, style, voice, rng), _layout(world, seen, style, voice, rng), _hands(world, style, voice, rng)]
+    parts = [
+        _whereabouts(world, style, voice, rng),
+        _layout(world, seen, style, voice, rng),
+        _hands(world, style, voice, rng),
+    ]
     if rng.random() < 0.4:
         rng.shuffle(parts)
     told = [text for part in parts for text in part]

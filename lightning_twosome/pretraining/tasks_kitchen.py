@@ -13,7 +13,7 @@ KNIFE = Noun("knife", "count", ("drawer", "counter", "table"))
 
 
 def _cutting_place(planner: Planner) -> tuple[str, str]:
-    """Returns the place for cutting and the knife's key, empty where a knife lies ready beside the board."""
+    """Returns the place for cutting and the knife's key; no key means that a knife lies ready beside the board."""
     tool = add_thing(planner, KNIFE) if planner.rng.random() < 0.3 else ""
     return "cutting board", tool
 
@@ -28,7 +28,7 @@ def _prepare(planner: Planner, key: str, board: str, tool: str, washing: bool) -
         planner.reach("sink")
         planner.do("work", key, "sink", key, "washed")
     planner.bring(key, board)
-    planner.work("cut", key, board, "cut", tool)
+    planner.work(key, board, "cut", tool)
     if tool:
         planner.free_hands()
 
@@ -99,13 +99,24 @@ def _salad_names(
     guest = rng.choice(words.GUESTS)
     parts = listing(nouns)
     goals = [
-        f"make a {kind} of {parts}", f"make {indefinite(kind)} and serve it", f"prepare a {kind} with {parts} for {guest}",
-        f"serve a {name} of chopped {parts}", f"have a fresh {kind} with {parts}", f"serve {guest} a {kind} made of {parts}",
-        f"bring {guest} a {name} with cut {parts}", f"put a {kind} of {parts} on the {place}",
-    ]  # fmt: skip
+        f"make a {kind} of {parts}",
+        f"make {indefinite(kind)} and serve it",
+        f"prepare a {kind} with {parts} for {guest}",
+        f"serve a {name} of chopped {parts}",
+        f"have a fresh {kind} with {parts}",
+        f"serve {guest} a {kind} made of {parts}",
+        f"bring {guest} a {name} with cut {parts}",
+        f"put a {kind} of {parts} on the {place}",
+    ]
     if len(nouns) > 1:
         goals[1] = f"make a mixed {kind} from {parts}"
-    endings = [f"The {kind} is served", f"{guest} can eat now", f"The {kind} is ready", "Everyone enjoys it", "The meal can begin"]
+    endings = [
+        f"The {kind} is served",
+        f"{guest} can eat now",
+        f"The {kind} is ready",
+        "Everyone enjoys it",
+        "The meal can begin",
+    ]
     return goals, f"the {kind}", endings
 
 
@@ -114,7 +125,9 @@ def soup(rng: random.Random) -> Task:
     planner = new_planner(rng, ["cutting board", "stove", "table"])
     keys = _ingredients(planner, words.VEGETABLES, rng.choice((1, 2, 2, 3)))
     board, tool = _cutting_place(planner)
-    pot = vessel(planner, rng.choice(("pot", "saucepan", "soup pot", "pan")), "cupboard", "counter", "stove", "drying rack")
+    pot = vessel(
+        planner, rng.choice(("pot", "saucepan", "soup pot", "pan")), "cupboard", "counter", "stove", "drying rack"
+    )
     bowl = vessel(planner, rng.choice(("bowl", "soup bowl", "deep plate")), "cupboard", "counter", "table")
     add_place(planner.world, "sink")
     add_distractors(planner, FOODS)
@@ -136,8 +149,18 @@ def soup(rng: random.Random) -> Task:
     _serve(planner, bowl, "table")
     name = f"{singular(keys[0].split()[-1])} soup"
     guest = rng.choice(words.GUESTS)
-    goals = [f"cook a {name}", f"make a soup of {listing(keys)}", f"cook soup for {guest}", f"serve {guest} a hot {name}", f"have a bowl of {name}"]
-    return planner.finish(goals, "the soup", ["The soup is served hot", "The soup tastes good", f"{guest} can eat the soup", "Dinner can begin"])
+    goals = [
+        f"cook a {name}",
+        f"make a soup of {listing(keys)}",
+        f"cook soup for {guest}",
+        f"serve {guest} a hot {name}",
+        f"have a bowl of {name}",
+    ]
+    return planner.finish(
+        goals,
+        "the soup",
+        ["The soup is served hot", "The soup tastes good", f"{guest} can eat the soup", "Dinner can begin"],
+    )
 
 
 def sandwich(rng: random.Random) -> Task:
@@ -145,7 +168,9 @@ def sandwich(rng: random.Random) -> Task:
     planner = new_planner(rng, ["counter", "table", "cutting board"])
     bread = add_thing(planner, rng.choice(words.BREADS))
     plate = vessel(planner, rng.choice(("plate", "small plate", "tray")))
-    filling = rng.choice([noun for noun in words.PROTEINS[:7] + words.VEGETABLES[:2] if noun.name not in planner.world.things])
+    filling = rng.choice(
+        [noun for noun in words.PROTEINS[:7] + words.VEGETABLES[:2] if noun.name not in planner.world.things]
+    )
     fill = add_thing(planner, filling)
     spread = add_thing(planner, rng.choice(words.SPREADS)) if rng.random() < 0.4 else ""
     add_distractors(planner, FOODS)
@@ -162,8 +187,15 @@ def sandwich(rng: random.Random) -> Task:
     planner.add(fill, plate)
     _serve(planner, plate, "table")
     guest = rng.choice(words.GUESTS)
-    goals = [f"make a {fill} sandwich", f"have a sandwich with {fill}", f"prepare a {bread} with {fill} for {guest}", f"eat a {bread} with {fill}"]
-    return planner.finish(goals, "the sandwich", ["The sandwich is ready", f"{guest} bites into it at once", "Lunch is on the table"])
+    goals = [
+        f"make a {fill} sandwich",
+        f"have a sandwich with {fill}",
+        f"prepare a {bread} with {fill} for {guest}",
+        f"eat a {bread} with {fill}",
+    ]
+    return planner.finish(
+        goals, "the sandwich", ["The sandwich is ready", f"{guest} bites into it at once", "Lunch is on the table"]
+    )
 
 
 def warm_up(rng: random.Random) -> Task:
@@ -192,10 +224,17 @@ def warm_up(rng: random.Random) -> Task:
     planner.do("rest", place=place)
     planner.do("enjoy", meal)
     goals = [
-        f"heat the {meal}", f"warm up the {meal}", f"eat the {meal} hot", f"have hot {meal} for supper", f"heat up the {meal} and eat it",
-        f"warm the {meal} in the {appliance}", f"eat something warm",
-    ]  # fmt: skip
-    return planner.finish(goals, f"the {meal}", [f"The {meal} tastes good", "It is pleasantly hot", "That is a good supper"])
+        f"heat the {meal}",
+        f"warm up the {meal}",
+        f"eat the {meal} hot",
+        f"have hot {meal} for supper",
+        f"heat up the {meal} and eat it",
+        f"warm the {meal} in the {appliance}",
+        "eat something warm",
+    ]
+    return planner.finish(
+        goals, f"the {meal}", [f"The {meal} tastes good", "It is pleasantly hot", "That is a good supper"]
+    )
 
 
 def _to_table(planner: Planner, key: str, place: str) -> None:
@@ -240,8 +279,15 @@ def hot_drink(rng: random.Random) -> Task:
         planner.reach("counter")
         planner.do("pour", milk, cup, result="with milk")
     _serve(planner, cup, "table")
-    goals = [f"make {drink}", f"make a cup of {drink}", f"drink some {drink}", f"serve {rng.choice(words.GUESTS)} a hot {drink}"]
-    return planner.finish(goals, f"the {drink}", [f"The {drink} is ready", "It smells wonderful", f"Now the {drink} can be enjoyed"])
+    goals = [
+        f"make {drink}",
+        f"make a cup of {drink}",
+        f"drink some {drink}",
+        f"serve {rng.choice(words.GUESTS)} a hot {drink}",
+    ]
+    return planner.finish(
+        goals, f"the {drink}", [f"The {drink} is ready", "It smells wonderful", f"Now the {drink} can be enjoyed"]
+    )
 
 
 def bake(rng: random.Random) -> Task:
@@ -266,8 +312,17 @@ def bake(rng: random.Random) -> Task:
     planner.do("wait", tin, "oven", result="baked")
     planner.do("switch_off", place="oven")
     _serve(planner, tin, "table")
-    goals = [f"bake a {kind}", f"bake a {kind} with {listing(keys)}", f"make a {kind} for {rng.choice(words.GUESTS)}", f"have a {kind} out of the oven"]
-    return planner.finish(goals, f"the {kind}", [f"The {kind} is golden brown", f"The {kind} smells of {keys[0]}", f"The {kind} is served"])
+    goals = [
+        f"bake a {kind}",
+        f"bake a {kind} with {listing(keys)}",
+        f"make a {kind} for {rng.choice(words.GUESTS)}",
+        f"have a {kind} out of the oven",
+    ]
+    return planner.finish(
+        goals,
+        f"the {kind}",
+        [f"The {kind} is golden brown", f"The {kind} smells of {keys[0]}", f"The {kind} is served"],
+    )
 
 
 def fry(rng: random.Random) -> Task:
@@ -293,8 +348,15 @@ def fry(rng: random.Random) -> Task:
     planner.do("scoop", food, plate)
     _serve(planner, plate, "table")
     guest = rng.choice(words.GUESTS)
-    goals = [f"fry the {food}", f"fry the {food} and serve it on a plate", f"cook the {food} for {guest}", f"serve {guest} fried {food}"]
-    return planner.finish(goals, f"the {food}", ["It is served", f"The {food} smells good", f"{guest} can start to eat"])
+    goals = [
+        f"fry the {food}",
+        f"fry the {food} and serve it on a plate",
+        f"cook the {food} for {guest}",
+        f"serve {guest} fried {food}",
+    ]
+    return planner.finish(
+        goals, f"the {food}", ["It is served", f"The {food} smells good", f"{guest} can start to eat"]
+    )
 
 
 def cold_drink(rng: random.Random) -> Task:
@@ -316,4 +378,6 @@ def cold_drink(rng: random.Random) -> Task:
     return planner.finish(goals, f"the {drink}", [f"The {drink} is cold and fresh", "The glass is soon empty"])
 
 
-KITCHEN_TASKS = ((salad, 8), (soup, 2), (sandwich, 2), (warm_up, 5), (hot_drink, 2), (bake, 1.5), (fry, 2), (cold_drink, 1.5))
+KITCHEN_TASKS = (
+    (salad, 8), (soup, 2), (sandwich, 2), (warm_up, 5), (hot_drink, 2), (bake, 1.5), (fry, 2), (cold_drink, 1.5),
+)  # fmt: skip

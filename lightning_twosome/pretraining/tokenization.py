@@ -9,7 +9,9 @@ BOS = "<s>"
 PAD = "<pad>"
 
 
-def train_tokenizer(documents: Iterable[str], vocabulary_size: int = 1280, model_max_length: int = 512) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    documents: Iterable[str], vocabulary_size: int = 1280, model_max_length: int = 512
+) -> PreTrainedTokenizerFast:
     """Trains a tokenizer which puts the document separator ``<s>`` before every text and adds nothing after it.
 
     Args:
