@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +31,21 @@ class BeforeAndAfter(L.Callback):
         self.episodes = episodes
         self.texts = texts
         self.before: dict[str, Any] = {}
+        self.start = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure the untrained policy, unless the run goes on from a checkpoint that has it."""
         if not self.before:
             self.before = self._measure(trainer, pl_module)
+        self.start = time.perf_counter()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure the trained policy and say what has changed."""
+        seconds = time.perf_counter() - self.start
         after = self._measure(trainer, pl_module)
         if not trainer.is_global_zero:
             return
-        result = {"before": self.before, "after": after, **self._bounds(trainer, pl_module)}
+        result = {"before": self.before, "after": after, "seconds": seconds, **self._bounds(trainer, pl_module)}
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "before_and_after.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -57,6 +61,7 @@ class BeforeAndAfter(L.Callback):
                 language_model = module.language_model
                 texts = held_out_texts(self.texts)
                 result["perplexity"] = perplexity(language_model.model, language_model.tokenizer, texts)
+                result["beta"] = float(module.agent.beta)
         return result
 
     def _seeds(self, data: Any) -> list[int]:
@@ -85,7 +90,9 @@ class BeforeAndAfter(L.Callback):
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table(title=f"{result['env_steps']} environment steps; sampled episodes, mean [95 % interval]")
+    table = Table(
+        title=f"{result['env_steps']} environment steps in {result['seconds']:.0f} s; sampled episodes, mean [95 % interval]"
+    )
     for column in ("policy", "discounted return", "success", "perplexity"):
         table.add_column(column, no_wrap=True)
     for name, label in (("uniform_random", "uniform random"), ("before", "before"), ("after", "after")):

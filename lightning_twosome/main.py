@@ -204,3 +204,7 @@ def run_cli(arguments: list[str]) -> TwosomeCLI:
 
 
 __all__ = ["TwosomeCLI", "TwosomePPO", "TwosomeTrainer", "main"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
