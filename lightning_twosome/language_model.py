@@ -100,7 +100,7 @@ def load_language_model(
     model = _load_model(folder, name, config, dtype=trunk_dtype, attn_implementation=attn_implementation, **quantized)
     _check_vocabulary(model, tokenizer, name)
     model.name_or_path = source  # an adapter's export names it as its base
-    adapted = model if lora is None else add_lora(model, lora)
+    adapted = model if lora is None else add_lora(model, lora, revision)
     return LanguageModel(adapted.eval(), tokenizer, name, revision)
 
 

@@ -22,7 +22,15 @@ from lightning_twosome.model_folder import bundled_path, check_weights, first_se
 
 DEFAULTS = {"r": 8, "lora_alpha": 16}
 # These follow from what the adapter is for and are not the user's to set.
-_FIXED = {"task_type", "peft_type", "inference_mode", "base_model_name_or_path", "auto_mapping", "peft_version"}
+_FIXED = {
+    "task_type",
+    "peft_type",
+    "inference_mode",
+    "base_model_name_or_path",
+    "revision",
+    "auto_mapping",
+    "peft_version",
+}
 _ALIASES = {"rank": "r", "targets": "target_modules", "modules": "target_modules"}
 # Projections by name where peft has no choice: query and value, else the fused one, else a state-space mixer's input.
 _PROJECTIONS = (
@@ -39,12 +47,13 @@ _PROJECTIONS = (
 )
 
 
-def add_lora(model: PreTrainedModel, lora: Mapping[str, Any]) -> PeftModel:
+def add_lora(model: PreTrainedModel, lora: Mapping[str, Any], revision: str | None = None) -> PeftModel:
     """The model with a fresh adapter; the trunk is frozen, the adapter float32.
 
     Args:
         model: Any causal LM.
         lora: Fields of ``peft.LoraConfig``; what is left out is r=8, lora_alpha=16 and `default_targets`.
+        revision: The trunk's, to be kept in the adapter's config.
     """
     _check_fields(lora)
     settings = DEFAULTS | dict(lora)
@@ -53,7 +62,7 @@ def add_lora(model: PreTrainedModel, lora: Mapping[str, Any]) -> PeftModel:
     # Conv1D (GPT-2) stores its weight transposed; peft would find out by itself, with a warning.
     settings.setdefault("fan_in_fan_out", any(isinstance(module, Conv1D) for module in model.modules()))
     try:
-        adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **settings))
+        adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", revision=revision, **settings))
     except (TypeError, ValueError) as error:
         raise UserError(f"lora: {first_sentence(error)}") from error
     _check_output_head(adapted)

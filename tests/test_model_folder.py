@@ -1,5 +1,7 @@
 """From a name to a folder of whole safetensors: the bundled model, a folder, the hub's cache without a network."""
 
+import json
+
 import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
@@ -28,9 +30,11 @@ def test_hub_model_comes_from_the_cache_with_its_commit(cached):
     assert (loaded.name, loaded.revision) == ("kitchen/tiny", COMMIT)
 
 
-def test_adapter_of_a_hub_model_names_the_hub_and_not_the_cache(cached):
-    adapted = load_language_model("kitchen/tiny", lora={}).model
-    assert adapted.peft_config["default"].base_model_name_or_path == "kitchen/tiny"
+def test_adapter_of_a_hub_model_names_hub_and_commit_and_finds_them_again(cached, tmp_path):
+    load_language_model("kitchen/tiny", lora={}).model.save_pretrained(tmp_path / "adapter")
+    saved = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (saved["base_model_name_or_path"], saved["revision"]) == ("kitchen/tiny", COMMIT)
+    assert load_language_model(str(tmp_path / "adapter")).model.peft_config["default"].r == 8
 
 
 @pytest.mark.parametrize(("name", "revision"), [("kitchen/other", None), ("bundeld", None), ("kitchen/tiny", "v2")])
