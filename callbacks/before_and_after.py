@@ -58,10 +58,9 @@ class BeforeAndAfter(L.Callback):
             played = play_episodes(module, env, self._seeds(data), module.gamma)
             result: dict[str, Any] = summarize([one.episode for one in played])
             if self.texts:
-                language_model = module.language_model
                 texts = held_out_texts(self.texts)
-                result["perplexity"] = perplexity(language_model.model, language_model.tokenizer, texts)
-                result["beta"] = float(module.agent.beta)
+                result["perplexity"] = perplexity(module.language_model.model, module.language_model.tokenizer, texts)
+        result["beta"] = float(module.agent.beta)
         return result
 
     def _seeds(self, data: Any) -> list[int]:
@@ -90,9 +89,8 @@ class BeforeAndAfter(L.Callback):
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table(
-        title=f"{result['env_steps']} environment steps in {result['seconds']:.0f} s; sampled episodes, mean [95 % interval]"
-    )
+    steps, seconds = result["env_steps"], result["seconds"]
+    table = Table(title=f"{steps} environment steps in {seconds:.0f} s; sampled episodes, mean [95 % interval]")
     for column in ("policy", "discounted return", "success", "perplexity"):
         table.add_column(column, no_wrap=True)
     for name, label in (("uniform_random", "uniform random"), ("before", "before"), ("after", "after")):
