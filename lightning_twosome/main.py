@@ -198,6 +198,7 @@ def run_cli(arguments: list[str]) -> TwosomeCLI:
         subclass_mode_data=True,
         trainer_class=TwosomeTrainer,
         save_config_kwargs={"overwrite": True},
+        auto_configure_optimizers=False,
         parser_kwargs={"exit_on_error": False},
         args=None if arguments == sys.argv[1:] else arguments,
     )

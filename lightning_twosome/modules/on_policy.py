@@ -60,7 +60,9 @@ class OnPolicyModule(L.LightningModule):
         modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
-            with torch.no_grad():
+            # What is cached while acting is used in training too, where tensors of Lightning's inference mode are
+            # refused.
+            with torch.inference_mode(False), torch.no_grad():
                 yield
         finally:
             for module, training in modes:
