@@ -14,9 +14,9 @@ exact.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
 
 import torch
 from peft import PeftModel
@@ -26,6 +26,7 @@ from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, backbone
 from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
+from lightning_twosome.scoring.scores import NORMALIZATIONS
 
 Normalization = Literal["sum", "token", "word", "character"]
 CriticInput = Literal["frozen", "adapted"]
@@ -108,6 +109,10 @@ class ActorCritic(nn.Module):
                 "set lora.lora_dropout to 0, or "
                 "share_work to false to train with dropout at the price of speed."
             )
+        if self.normalization not in NORMALIZATIONS:
+            raise UserError(
+                f"normalization={self.normalization!r} is unknown: choose one of {', '.join(NORMALIZATIONS)}."
+            )
         if self.critic_input not in ("frozen", "adapted"):
             raise UserError(f"critic={self.critic_input!r} is unknown; use 'frozen' or 'adapted'.")
         if self.critic_input == "frozen" and not isinstance(self.model, PeftModel):
@@ -130,8 +135,22 @@ class ActorCritic(nn.Module):
         """Weights of the value head."""
         return list(self.critic.parameters())
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert like any module, but keep float32 what is trained: ``precision: bf16-true`` means the trunk.
+
+        Lightning converts before training and before every evaluation; rounding there would cost what was learned.
+        """
+
+        def convert(tensor: Tensor) -> Tensor:
+            converted = fn(tensor)
+            kept = tensor is self.log_beta or tensor.requires_grad
+            return tensor.to(converted.device) if kept and converted.dtype != tensor.dtype else converted
+
+        return super()._apply(convert, recurse)
+
     def initialize_beta(self, decisions: Sequence[Decision]) -> None:
         """Set beta to the mean count that the normalisation divides by, over all actions of ``decisions``."""
+        self.beta_from_counts = False
         if self.normalization == "sum":
             return
         field = {"token": "tokens", "word": "words", "character": "characters"}[self.normalization]
@@ -151,15 +170,22 @@ class ActorCritic(nn.Module):
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
         """Log-probability of every action [B, K] under the policy, ``-inf`` in padding, differentiable."""
-        logits = self.beta * normalize(self.action_scores(decisions), self.normalization)
+        scores = normalize(self.action_scores(decisions), self.normalization)
+        padding = scores == -torch.inf
+        # Beta's gradient is a sum over its factors, in which 0 * -inf would be NaN.
+        logits = (self.beta * scores.masked_fill(padding, 0.0)).masked_fill(padding, -torch.inf)
         return torch.log_softmax(logits, dim=-1)
 
     @torch.no_grad()
     def remembered_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
-        """The same without gradient, from memory where the policy has not changed since."""
+        """The same without gradient, from memory where the policy has not changed since.
+
+        A change in place is noticed, as by ``load_state_dict`` and most optimizers; after others, such as a fused
+        AdamW, call :meth:`forget`.
+        """
         if not self.share_work:
             return self.action_log_probs(decisions)
-        version = sum(parameter._version for parameter in self.actor_parameters())
+        version = sum(parameter._version for parameter in (*self.actor_parameters(), self.log_beta))
         if version != self._memo_version:
             self.forget()
             self._memo_version = version

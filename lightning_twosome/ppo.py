@@ -53,7 +53,7 @@ def smdp_advantages(
     Returns:
         Advantages and returns (advantages + values), both [S, N].
     """
-    discount = gamma**durations
+    discount = gamma ** durations.to(rewards.dtype)
     deltas = rewards + discount * next_values * ~terminated - values
     trace_decay = discount * gae_lambda * ~(terminated | truncated)
     advantages = torch.zeros_like(rewards)

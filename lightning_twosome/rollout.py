@@ -124,7 +124,15 @@ def sample_actions(log_probs: Tensor, uniforms: np.ndarray) -> list[int]:
     Args:
         log_probs: [B, K], ``-inf`` in padding.
         uniforms: [B] uniform numbers in [0, 1).
+
+    Raises:
+        UserError: A log-probability is not a number.
     """
+    if log_probs.isnan().any():
+        raise UserError(
+            "The policy's log-probabilities are not a number: training has diverged; lower model.actor_lr, set "
+            "trainer.gradient_clip_val, or load the language model in another dtype than float16."
+        )
     cumulative = log_probs.detach().cpu().double().exp().cumsum(-1).numpy()
     valid = (log_probs > -torch.inf).cpu().numpy()
     actions = []
@@ -261,8 +269,14 @@ class RolloutCollector:
         """Replay the unfinished episodes.
 
         Raises:
-            UserError: An environment shows another prompt than it did when the state was saved.
+            UserError: An environment shows another prompt than it did when the state was saved, or there are more or
+                fewer of them.
         """
+        if state["indices"] != self.indices:
+            raise UserError(
+                f"The checkpoint holds the episodes of {len(state['indices'])} environments a process, this run has "
+                f"{len(self.indices)}: set data.num_envs={len(state['indices'])} to go on with them."
+            )
         self.episode_numbers = list(state["episode_numbers"])
         self.histories = [list(history) for history in state["histories"]]
         if not state["prompts"]:

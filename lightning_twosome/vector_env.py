@@ -11,6 +11,7 @@ wrapped in a :class:`Reporter` that checks what the environment says and hands i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -81,30 +82,55 @@ class Reporter(gym.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start the episode of ``seed`` and take the actions of ``options["histories"][index]``, if any."""
         prompt, info = self.env.reset(seed=seed)
-        for action in (options or {}).get("histories", {}).get(self.index, ()):
-            prompt, _, _, _, info = self.env.step(action)
+        ended = False
+        for number, action in enumerate((options or {}).get("histories", {}).get(self.index, ())):
+            if ended or action >= len(info["actions"]):
+                raise UserError(
+                    f"Environment {self.name!r} does not come back to where the checkpoint left it: after reset(seed="
+                    f"{seed}) and {number} of its actions the next one is not possible; exact resume needs the same "
+                    "environment (data.env, data.env_kwargs) and one that honours its seed."
+                )
+            prompt, _, terminated, truncated, info = self.env.step(action)
+            ended = terminated or truncated
         return 0, {"report": self._state(prompt, info)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take the action of this index in the offered list."""
         prompt, reward, terminated, truncated, info = self.env.step(int(action))
-        duration = info.get("duration", 1)
-        step_rewards = info.get("step_rewards", (float(reward),))
-        if not isinstance(duration, int | np.integer) or duration < 0:
-            raise UserError(
-                f"Environment {self.name!r} reported info['duration'] = {duration!r}; it must be an int of at least "
-                "0, in primitive steps."
-            )
+        duration, step_rewards = self._time_and_rewards(float(reward), info)
         ended = terminated or truncated
         transition = Transition(
             state=self._state(prompt, info, ended),
-            step_rewards=tuple(float(r) for r in step_rewards),
-            duration=int(duration),
+            step_rewards=step_rewards,
+            duration=duration,
             terminated=bool(terminated),
             truncated=bool(truncated),
             success=bool(info["success"]) if ended and "success" in info else None,
         )
         return 0, float(reward), bool(terminated), bool(truncated), {"report": transition}
+
+    def _time_and_rewards(self, reward: float, info: dict[str, Any]) -> tuple[int, tuple[float, ...]]:
+        """Duration and reward of each primitive step, which must agree with each other and with the reward."""
+        duration = info.get("duration", 1)
+        if not isinstance(duration, int | np.integer) or duration < 0:
+            raise UserError(
+                f"Environment {self.name!r} reported info['duration'] = {duration!r}; it must be an int of at least "
+                "0, in primitive steps."
+            )
+        if "step_rewards" not in info:
+            return int(duration), (reward,)
+        step_rewards = tuple(float(r) for r in info["step_rewards"])
+        if len(step_rewards) != duration:
+            raise UserError(
+                f"Environment {self.name!r} reported {len(step_rewards)} info['step_rewards'] for "
+                f"info['duration'] = {duration}; it must be one for each primitive step."
+            )
+        if not math.isclose(sum(step_rewards), reward, rel_tol=1e-4, abs_tol=1e-4):
+            raise UserError(
+                f"Environment {self.name!r} gave the reward {reward} with info['step_rewards'] that sum to "
+                f"{sum(step_rewards)}; the reward must be their undiscounted sum."
+            )
+        return int(duration), step_rewards
 
     def _state(self, prompt: Any, info: dict[str, Any], ended: bool = False) -> State:
         actions = info.get("actions", () if ended else None)
