@@ -40,6 +40,10 @@ class PlayedEpisode:
     episode: Episode
     transcript: list[TranscriptStep] = field(default_factory=list)
 
+    def to(self, device: torch.device) -> PlayedEpisode:
+        """Nothing to move; without it Lightning would take predictions apart, which frozen dataclasses refuse."""
+        return self
+
 
 def play_episodes(
     policy: Policy,
