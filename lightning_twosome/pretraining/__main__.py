@@ -53,12 +53,20 @@ def save_folder(
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    _name_tokenizer_class(folder / "tokenizer_config.json")
     # The tied output matrix is left out: loading restores it from the embeddings.
     weights = {
         name: weight.half().contiguous() for name, weight in model.state_dict().items() if name != "lm_head.weight"
     }
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "held_out.txt").write_text("".join(f"{document}\n" for document in held_out), encoding="utf-8")
+
+
+def _name_tokenizer_class(path: Path) -> None:
+    """Names the class which every release of transformers knows instead of the one which only recent ones know."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def load_folder(folder: Path) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
