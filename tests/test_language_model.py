@@ -88,8 +88,23 @@ def test_auto_dtype_is_the_stored_one(llama):
     assert load_language_model(str(llama), dtype="auto").model.dtype == torch.bfloat16
 
 
-def test_bundled_lies_in_the_package():
+def test_bundled_model_loads_from_the_package_by_default():
+    loaded = load_language_model(lora={})
+    assert loaded.name == "bundled" and loaded.model.dtype == torch.float32
     assert bundled_path().parent.name == "lightning_twosome"
+    assert (
+        loaded.model(torch.tensor([loaded.tokenizer("The tomato is on the table.")["input_ids"]]))
+        .logits.isfinite()
+        .all()
+    )
+
+
+def test_adapter_of_the_bundled_model_finds_it_where_the_package_lies_elsewhere(tmp_path):
+    load_language_model("bundled", lora={}).model.save_pretrained(tmp_path)
+    file = tmp_path / "adapter_config.json"
+    elsewhere = "/another/machine/site-packages/lightning_twosome/bundled"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": elsewhere}))
+    assert isinstance(load_language_model(str(tmp_path)).model, PeftModel)
 
 
 def test_saved_adapter_is_loaded_with_its_base_and_trains_on(folders, tmp_path):
