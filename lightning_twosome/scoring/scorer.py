@@ -89,8 +89,11 @@ class ActionScorer:
                 "set it to 0 (for LoRA: lora_dropout=0), call model.eval(), or use method='duplicate'."
             )
         # transformers switches the cache off under gradient checkpointing: the full rows are the same function.
-        checkpointing = self.model.training and getattr(base_model(self.model), "is_gradient_checkpointing", False)
-        return METHODS["duplicate" if self.method == "cache" and checkpointing else self.method]
+        if self.method == "cache" and any(
+            module.training and getattr(module, "gradient_checkpointing", False) for module in self.model.modules()
+        ):
+            return METHODS["duplicate"]
+        return METHODS[self.method]
 
     def _enough(self) -> int:
         """Positions that keep the device busy: beyond them, less padding is worth more than a larger batch."""
