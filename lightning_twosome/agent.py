@@ -26,6 +26,7 @@ from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, backbone
 from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
+from lightning_twosome.scoring.forward import trailing_logits
 from lightning_twosome.scoring.scores import NORMALIZATIONS
 
 Normalization = Literal["sum", "token", "word", "character"]
@@ -93,7 +94,8 @@ class ActorCritic(nn.Module):
         )
         self.beta_from_counts = beta == "mean_count"
         self.log_beta = nn.Parameter(
-            torch.tensor(1.0 if beta == "mean_count" else float(beta)).float().log(), requires_grad=learn_beta
+            torch.tensor(1.0 if beta == "mean_count" else float(beta), dtype=torch.float32).log(),
+            requires_grad=learn_beta,
         )
         self.critic = value_head(self.model.config.get_text_config().hidden_size, critic_hidden)
         self._memo: dict[Decision, Tensor] = {}
@@ -272,7 +274,8 @@ class ActorCritic(nn.Module):
         # weights.
         handle = backbone(self.model).register_forward_hook(lambda module, args, output: hidden.append(output[0]))
         try:
-            self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
+            # One column of logits, not all: with a large vocabulary the head is a quarter of a small model's time.
+            trailing_logits(self.model, 1, input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
         finally:
             handle.remove()
         return hidden[0][torch.arange(len(prompts), device=device), (lengths - 1).to(device)].float()
