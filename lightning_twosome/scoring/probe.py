@@ -58,7 +58,7 @@ def probe(model: nn.Module, method: Method) -> Verdict:
     if not verdict.exact or any(parameter.is_meta for parameter in base.parameters()):
         return verdict
     with evaluating(model):
-        return _try(model, method, _real_decisions(base), _real_tolerance(base))
+        return _try(model, method, _short_decisions(base), real_tolerance(base))
 
 
 def _probe_copy(base: Any, method: Method) -> Verdict:
@@ -66,10 +66,10 @@ def _probe_copy(base: Any, method: Method) -> Verdict:
     for heads in (2, 4, None):
         try:
             model = random_copy(base, heads)
-            _plain(model, _copy_decisions(model)[0])
+            _plain(model, probe_decisions(model)[0])
         except Exception:  # whatever an architecture may raise at a width it was not made for
             continue
-        return _try(model, method, _copy_decisions(model), TOLERANCE)
+        return _try(model, method, probe_decisions(model), TOLERANCE)
     # Full rows are what the other methods are compared with: they need no proof.
     return Verdict(method.single, "no small copy of its architecture could be built to try others")
 
@@ -182,7 +182,7 @@ def _plain(model: nn.Module, decision: EncodedDecision) -> Tensor:
     return torch.stack(values)
 
 
-def _copy_decisions(model: Any) -> list[EncodedDecision]:
+def probe_decisions(model: Any) -> list[EncodedDecision]:
     """Two decisions of different lengths, with shared prefixes, an action that is another's prefix, and a long one."""
     ids = _token_ids(model, 64)
     first, second, tail = ids[:21], ids[21:34], ids[34:]
@@ -192,7 +192,7 @@ def _copy_decisions(model: Any) -> list[EncodedDecision]:
     ]
 
 
-def _real_decisions(base: Any) -> list[EncodedDecision]:
+def _short_decisions(base: Any) -> list[EncodedDecision]:
     ids = _token_ids(base, 16)
     return [_decision(ids[:6], [ids[6:9], [ids[6], ids[10]]])]
 
@@ -205,7 +205,7 @@ def _token_ids(model: Any, count: int) -> list[int]:
     return np.random.RandomState(0).randint(0, model.get_input_embeddings().num_embeddings, count).tolist()
 
 
-def _real_tolerance(base: Any) -> float:
+def real_tolerance(base: Any) -> float:
     """float32 is compared strictly; below it, or with TF32, rounding in another packing is no error."""
     quantized = getattr(base.config, "quantization_config", None) is not None
     exact = model_dtype(base) in (torch.float32, torch.float64) and torch.get_float32_matmul_precision() == "highest"

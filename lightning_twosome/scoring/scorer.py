@@ -12,8 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecision
 from lightning_twosome.errors import UserError
+from lightning_twosome.language_model import context_length
 from lightning_twosome.scoring.dropout import active_dropout
 from lightning_twosome.scoring.forward import base_model, model_device
+from lightning_twosome.scoring.frozen import FrozenLayers
 from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
 from lightning_twosome.scoring.rows import Method, Row, plan, split
@@ -34,10 +36,14 @@ class ActionScorer:
         method: "tree" (one packed row per decision), "cache" (the prompt once, its cache expanded over the actions),
             "duplicate" (one full row per action), or "auto": the first of these that is exact for the model.
         token_budget: How many positions one forward may hold; memory grows with it, results do not depend on it.
+        frozen_layers: How many of the lowest layers are frozen for good, without adapter: their outputs are remembered
+            per decision and only the layers above are run. Needs method tree.
+        activation_cache_size: Megabytes of such outputs that are remembered.
 
     Attributes:
         method: The method in use.
         encoder: The memoised tokenisation.
+        frozen: The remembered outputs of the frozen layers, or ``None``.
 
     Raises:
         UserError: If the method is unknown or not exact for this model.
@@ -49,14 +55,17 @@ class ActionScorer:
         tokenizer: PreTrainedTokenizerBase,
         method: str = "auto",
         token_budget: int = 16384,
+        frozen_layers: int = 0,
+        activation_cache_size: float = 512,
     ) -> None:
         if token_budget < 1:
             raise UserError(f"token_budget={token_budget} holds no position: give a positive number, 16384 by default.")
         self.model = model
         self.tokenizer = tokenizer
         self.token_budget = token_budget
-        self.encoder = DecisionEncoder(tokenizer, getattr(base_model(model).config, "max_position_embeddings", None))
+        self.encoder = DecisionEncoder(tokenizer, context_length(model))
         self.method = choose_method(model, method)
+        self.frozen = self._frozen_layers(frozen_layers, activation_cache_size) if frozen_layers else None
 
     def score(self, decisions: Sequence[Decision]) -> ActionScores:
         """Log-probabilities and counts of every action of B decisions; every row is computed as given.
@@ -78,9 +87,15 @@ class ActionScorer:
 
     def _score_batch(self, method: Method, batch: list[Row], recompute: bool) -> Tensor:
         encoded = [row.encoded for row in batch]
+        score = method.score if self.frozen is None else self.frozen.score
         if recompute:
-            return checkpoint(method.score, self.model, encoded, use_reentrant=False)
-        return method.score(self.model, encoded)
+            return checkpoint(score, self.model, encoded, use_reentrant=False)
+        return score(self.model, encoded)
+
+    def _frozen_layers(self, layers: int, megabytes: float) -> FrozenLayers:
+        if self.method != "tree":
+            raise UserError(f"frozen_layers={layers} needs method tree, not {self.method!r}: set frozen_layers=0.")
+        return FrozenLayers(self.model, layers, megabytes)
 
     def _method_now(self) -> Method:
         if self.method != "duplicate" and (dropout := active_dropout(self.model)):
@@ -134,7 +149,7 @@ def choose_method(model: PreTrainedModel, requested: str) -> str:
 def _in_order(batches: list[list[Row]], parts: list[Tensor], device: torch.device) -> Tensor:
     """The batches' log-probabilities in the order of the decisions: float32 [Q]."""
     if not parts:
-        return torch.empty(0, device=device)
+        return torch.empty(0, dtype=torch.float32, device=device)
     order = [row.first + action for batch in batches for row in batch for action in range(len(row.encoded.suffixes))]
     return torch.cat(parts)[torch.tensor(order, device=parts[0].device).argsort()]
 
@@ -148,6 +163,6 @@ def collect(encoded: Sequence[EncodedDecision], log_prob: Tensor, device: torch.
         counts[:3, index, :size] = torch.tensor([row.tokens, row.words, row.characters])
         counts[3, index, :size] = 1
     tokens, words, characters, valid = counts.to(device)
-    table = torch.full((len(encoded), width), -torch.inf, device=device)
+    table = torch.full((len(encoded), width), -torch.inf, dtype=torch.float32, device=device)
     table = table.masked_scatter(valid.bool(), log_prob.to(device))
     return ActionScores(table, tokens, words, characters)
