@@ -2,8 +2,16 @@
 
 from .before_and_after import BeforeAndAfter
 from .environment_budget import EnvironmentBudget
+from .evaluation_report import EvaluationReport
 from .learning_curve import LearningCurve
 from .progress_bar import RolloutProgressBar
 from .transcript import TranscriptWriter
 
-__all__ = ["BeforeAndAfter", "EnvironmentBudget", "LearningCurve", "RolloutProgressBar", "TranscriptWriter"]
+__all__ = [
+    "BeforeAndAfter",
+    "EnvironmentBudget",
+    "EvaluationReport",
+    "LearningCurve",
+    "RolloutProgressBar",
+    "TranscriptWriter",
+]

@@ -31,17 +31,18 @@ class BeforeAndAfter(L.Callback):
         self.episodes = episodes
         self.texts = texts
         self.before: dict[str, Any] = {}
-        self.start = 0.0
+        self.seconds = 0.0
+        self._start = time.perf_counter()
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure the untrained policy, unless the run goes on from a checkpoint that has it."""
         if not self.before:
             self.before = self._measure(trainer, pl_module)
-        self.start = time.perf_counter()
+        self._start = time.perf_counter()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure the trained policy and say what has changed."""
-        seconds = time.perf_counter() - self.start
+        seconds = self._elapsed()
         after = self._measure(trainer, pl_module)
         if not trainer.is_global_zero:
             return
@@ -57,7 +58,7 @@ class BeforeAndAfter(L.Callback):
         with data.evaluation_env() as env, module.acting(), trainer.precision_plugin.forward_context():
             played = play_episodes(module, env, self._seeds(data), module.gamma)
             result: dict[str, Any] = summarize([one.episode for one in played])
-            if self.texts:
+            if self.texts and hasattr(module, "language_model"):
                 texts = held_out_texts(self.texts)
                 result["perplexity"] = perplexity(module.language_model.model, module.language_model.tokenizer, texts)
         result["beta"] = float(module.agent.beta)
@@ -81,11 +82,15 @@ class BeforeAndAfter(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The measurement before training, so that a resumed run need not repeat it."""
-        return {"before": self.before}
+        return {"before": self.before, "seconds": self._elapsed()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the measurement before training up."""
-        self.before = state_dict["before"]
+        """Take the measurement before training up, and the time that training has taken."""
+        self.before, self.seconds = state_dict["before"], state_dict["seconds"]
+
+    def _elapsed(self) -> float:
+        """Seconds of training, with those before the run was resumed."""
+        return self.seconds + time.perf_counter() - self._start
 
 
 def _table(result: dict[str, Any]) -> Table:

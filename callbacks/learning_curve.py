@@ -23,11 +23,13 @@ class LearningCurve(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note an evaluation."""
         if not trainer.sanity_checking and trainer.state.fn == "fit":
-            self._note(trainer, self.evaluations, "val/")
+            metrics = trainer.callback_metrics.items()
+            self._note(trainer, self.evaluations, {k[4:]: float(v) for k, v in metrics if k.startswith("val/")})
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note an iteration, and draw now and then."""
-        self._note(trainer, self.training, "rollout/")
+        metrics: Any = pl_module.episode_metrics  # those of callback_metrics are still the last iteration's
+        self._note(trainer, self.training, {name: float(value) for name, value in metrics.compute().items()})
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self.draw(trainer)
 
@@ -35,11 +37,11 @@ class LearningCurve(L.Callback):
         """Draw the whole run."""
         self.draw(trainer)
 
-    def _note(self, trainer: L.Trainer, rows: list[dict[str, float]], prefix: str) -> None:
-        values = {k.removeprefix(prefix): float(v) for k, v in trainer.callback_metrics.items() if k.startswith(prefix)}
+    def _note(self, trainer: L.Trainer, rows: list[dict[str, float]], values: dict[str, float]) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if "return" in values:
-            rows.append({"env_steps": float(data.env_steps), **values})
+        steps = float(data.env_steps)
+        if "return" in values and not (rows and rows[-1]["env_steps"] == steps):  # a resumed epoch may end twice
+            rows.append({"env_steps": steps, **values})
 
     def draw(self, trainer: L.Trainer) -> None:
         """Write the picture."""

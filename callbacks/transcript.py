@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from lightning_twosome.evaluation import PlayedEpisode, TranscriptStep
+from lightning_twosome.evaluation import PlayedEpisode, TranscriptStep, describe, summarize
 
 
 class TranscriptWriter(BasePredictionWriter):
@@ -17,7 +18,7 @@ class TranscriptWriter(BasePredictionWriter):
 
     Args:
         path: The file; relative paths are relative to the run folder.
-        episodes: Most episodes written.
+        episodes: Most episodes with sampled actions that are written; greedy ones come after them.
     """
 
     def __init__(self, path: str = "transcript.md", episodes: int = 10) -> None:
@@ -35,23 +36,39 @@ class TranscriptWriter(BasePredictionWriter):
         """Write the transcript of the first process's episodes."""
         if not trainer.is_global_zero:
             return
-        played = [episode for batch in predictions for episode in batch]
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        played: dict[bool, list[PlayedEpisode]] = {False: [], True: []}
+        for batch, episodes in zip(data.episode_batches(), predictions, strict=False):
+            played[batch.greedy] += episodes
         path = Path(trainer.default_root_dir) / self.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        texts = [transcript(number, episode) for number, episode in enumerate(played[: self.episodes], start=1)]
-        path.write_text("\n".join(texts), encoding="utf-8")
-        print(f"{len(played)} episodes played; transcript of {len(texts)} in {path}")
+        path.write_text(self._text(played), encoding="utf-8")
+        print(f"Played {len(played[False])} sampled and {len(played[True])} greedy; transcript in {path}")
+
+    def _text(self, played: dict[bool, list[PlayedEpisode]]) -> str:
+        parts = ["# Transcript", ""]
+        for greedy, name in ((False, "sampled actions"), (True, "the most probable actions")):
+            if played[greedy]:
+                discounted, success = describe(summarize([one.episode for one in played[greedy]]))
+                parts.append(
+                    f"- {_count(len(played[greedy]), 'episode')} with {name}: discounted return {discounted}"
+                    + (f", success {success}" if success else "")
+                )
+        parts.append("")
+        shown = [(f"Episode {i}", one) for i, one in enumerate(played[False][: self.episodes], start=1)]
+        shown += [(f"Greedy episode {i}", one) for i, one in enumerate(played[True][: self.episodes], start=1)]
+        return "\n".join(parts + [transcript(title, one) for title, one in shown])
 
 
-def transcript(number: int, played: PlayedEpisode) -> str:
+def transcript(title: str, played: PlayedEpisode) -> str:
     """One episode as Markdown."""
     episode = played.episode
     success = {None: "", True: ", success", False: ", no success"}[episode.success]
     lines = [
-        f"# Episode {number}",
+        f"## {title}: return {episode.discounted_return:.3f}{success}",
         "",
-        f"Return {episode.discounted_return:.3f} discounted, {episode.undiscounted_return:.3f} undiscounted; "
-        f"{episode.length} decisions, {episode.duration} primitive steps{success}.",
+        f"{_count(episode.length, 'decision')}, {_count(episode.duration, 'primitive step')}, undiscounted return "
+        f"{episode.undiscounted_return:.3f}.",
         "",
     ]
     for index, step in enumerate(played.transcript, start=1):
@@ -60,9 +77,24 @@ def transcript(number: int, played: PlayedEpisode) -> str:
 
 
 def _step(index: int, step: TranscriptStep) -> list[str]:
+    """The prompt, the actions from the most to the least probable with an arrow at the choice, and what it brought."""
     reward = sum(step.transition.step_rewards)
-    lines = [f"**{index}.** {step.state.decision.prompt}", ""]
-    for action, (text, probability) in enumerate(zip(step.state.decision.actions, step.probabilities, strict=True)):
-        mark = "**>**" if action == step.action else "-"
-        lines.append(f"  {mark} {probability:6.1%}  {text}  ")
-    return [*lines, "", f"  reward {reward:+.3f}, {step.transition.duration} steps, value {step.value:.3f}", ""]
+    ranked = sorted(enumerate(step.probabilities), key=lambda pair: -pair[1])
+    actions = [
+        f"{'->' if action == step.action else '  '} {probability:6.1%}  {step.state.decision.actions[action]}"
+        for action, probability in ranked
+    ]
+    return [
+        *textwrap.wrap(f"**{index}.** {step.state.decision.prompt}", 100),
+        "",
+        "```text",
+        *actions,
+        "```",
+        "",
+        f"reward {reward:+.3f} in {_count(step.transition.duration, 'step')}, value {step.value:.3f}",
+        "",
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + "s" * (number != 1)

@@ -5,35 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
 from safetensors.torch import save_file
 
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.modules import TwosomePPO
+from lightning_twosome.run_folder import data_state, load_checkpoint
 
 CRITIC_FILE = "critic.safetensors"
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, primitives and tensors only.
-
-    Raises:
-        UserError: The file is missing, unreadable or no checkpoint.
-    """
-    if not path.is_file():
-        raise UserError(f"The checkpoint {str(path)!r} does not exist; a run keeps its own under RUN_DIR/checkpoints.")
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(
-            f"The checkpoint {str(path)!r} cannot be read safely ({type(error).__name__}); it is truncated, or was not "
-            "written by this package."
-        ) from error
-    if "state_dict" not in checkpoint:
-        raise UserError(f"The file {str(path)!r} holds no state_dict; it is no checkpoint of a run.")
-    return checkpoint
 
 
 def export_checkpoint(module: Any, data: RolloutDataModule, ckpt_path: Path, output: Path) -> Path:
@@ -71,7 +51,7 @@ def model_card(module: TwosomePPO, data: RolloutDataModule, checkpoint: dict[str
     config = module.language_model_config
     adapted = isinstance(module.agent.model, PeftModel)
     environment = data.env if isinstance(data.env, str) else getattr(data.env, "__name__", type(data.env).__name__)
-    state = checkpoint.get("RolloutDataModule", {})
+    state = data_state(checkpoint)
     rows = {
         "environment": environment,
         "environment steps": state.get("env_steps", "unknown"),

@@ -23,41 +23,82 @@ from typing import Any
 import lightning as L
 from jsonargparse import ArgumentError
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from lightning_utilities.core.imports import RequirementCache
+from rich.console import Console
+from transformers.utils import logging as transformers_logging
 
-from lightning_twosome.callbacks import RolloutProgressBar
+from lightning_twosome.callbacks import EnvironmentBudget, EvaluationReport, RolloutProgressBar, TranscriptWriter
+from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
+from lightning_twosome.run_folder import (
+    data_state,
+    default_checkpoints,
+    default_loggers,
+    discard_unused,
+    find_checkpoint,
+    last_run_dir,
+    load_checkpoint,
+    new_run_dir,
+    run_dir_of,
+)
 
-RUN_DIR_VARIABLE = "TWOSOME_RUN_DIR"
+logger = logging.getLogger(__name__)
 
 
 class TwosomeTrainer(L.Trainer):
     """Lightning's Trainer with an ``export`` subcommand."""
 
     def export(
-        self, model: OnPolicyModule, datamodule: RolloutDataModule, ckpt_path: str, output: str = "exported"
+        self,
+        model: OnPolicyModule,
+        datamodule: RolloutDataModule,
+        ckpt_path: str | None = None,
+        output: str = "exported",
     ) -> None:
         """Write a checkpoint as a PEFT folder with tokenizer, critic and model card.
 
         Args:
             model: The module to load the checkpoint into.
             datamodule: Names the environment in the model card.
-            ckpt_path: The checkpoint.
+            ckpt_path: The checkpoint: a file, or "last" or "best" for that of the last run.
             output: The folder to write.
         """
+        if ckpt_path is None:
+            raise UserError("export needs --ckpt_path: a checkpoint, or 'last' or 'best' for that of the last run.")
         folder = export_checkpoint(model, datamodule, Path(ckpt_path), Path(output))
         print(f"Exported to {folder}; load it with peft's PeftModel.from_pretrained.")
 
 
+class RunConfig(SaveConfigCallback):
+    """Save ``config.yaml`` without what belongs to one subcommand alone, so that every subcommand reads it."""
+
+    def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
+        config = config.clone()
+        for key in ("config", "ckpt_path", "weights_only"):
+            config.pop(key, None)
+        super().__init__(parser, config, **kwargs)
+
+
 class TwosomeCLI(LightningCLI):
     """LightningCLI whose runs have a fixed folder of their own, with logs and checkpoints in it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.arguments: list[str] = []
+        self.run_dir: Path | None = None
+        self.resume_step: int | None = None
+        self._made: Path | None = None
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            if self._made is not None:
+                discard_unused(self._made)
+            raise
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -82,6 +123,46 @@ class TwosomeCLI(LightningCLI):
             }
         )
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in ("validate", "test"):
+            parser.set_defaults({"verbose": False})  # EvaluationReport prints a table of its own
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and keep the arguments, which say what was chosen by hand."""
+        self.arguments = list(args) if isinstance(args, list) else sys.argv[1:]
+        self.config = parser.parse_args(self.arguments)
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the checkpoint and take its model settings, but for what the command line chose by hand."""
+        subcommand = str(self.config["subcommand"])
+        settings = self.config[subcommand]
+        wanted, base = settings.get("ckpt_path"), Path(settings["run_dir"])
+        if not wanted:
+            if subcommand in ("validate", "test", "predict"):
+                say("No --ckpt_path is given: this is the policy before any training.")
+            return
+        path = find_checkpoint(wanted, base)
+        if path is None and subcommand != "fit":
+            raise UserError(f"ckpt_path={wanted!r} finds no checkpoint in {str(last_run_dir(base))!r}: train first.")
+        settings["ckpt_path"] = None if path is None else str(path)
+        if path is None:
+            say(f"No checkpoint in {last_run_dir(base)} yet: training starts from the beginning.")
+            self.run_dir = last_run_dir(base)
+            return
+        checkpoint = load_checkpoint(path)
+        self.run_dir = run_dir_of(path)
+        if subcommand == "fit":
+            self.resume_step = data_state(checkpoint).get("env_steps", 0)
+            if settings["seed_everything"] is True:
+                settings["seed_everything"] = data_state(checkpoint).get("seed", True)
+            say(f"Going on from {path}, {self.resume_step} environment steps.")
+        model, differing = merge_settings(checkpoint, settings["model"], self.arguments, resuming=subcommand == "fit")
+        self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
+        if differing:
+            say(f"The checkpoint's settings are used: {', '.join(differing)}; --model.NAME overrides them.")
+
     def _set_seed(self) -> None:
         """Draw a seed where none is chosen; processes started by the first one take its seed from the environment."""
         if self._get(self.config, "seed_everything") is True and "LOCAL_RANK" not in os.environ:
@@ -89,66 +170,70 @@ class TwosomeCLI(LightningCLI):
         super()._set_seed()
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Add logs, checkpoints and a progress bar in the run folder, where the config has none of its own."""
-        resuming = self.subcommand == "fit" and bool(self._get(self.config, "ckpt_path"))
-        run_dir = find_run_dir(Path(self._get(self.config, "run_dir")), new=self.subcommand == "fit" and not resuming)
+        """Add logs, checkpoints and reports in the run folder, where the config has none of its own."""
+        training = self.subcommand == "fit"
+        base = Path(self._get(self.config, "run_dir"))
+        if self.run_dir is None:
+            self.run_dir = self._made = new_run_dir(base) if training else None
+        run_dir = self.run_dir or last_run_dir(base)
+        if training:
+            say(f"Seed {self._get(self.config, 'seed_everything')}, run folder {run_dir}.")
         config = self._get(self.config_init, "trainer", default={})
-        callbacks = list(config.get("callbacks") or [])
-        added: list[Callback] = []
         kwargs = {**kwargs, "default_root_dir": str(run_dir)}
         if config.get("logger") in (None, True):
-            kwargs["logger"] = default_loggers(run_dir) if self.subcommand == "fit" else False
-        if self.subcommand == "fit" and config.get("enable_checkpointing") in (None, True):
-            if not _has(callbacks, ModelCheckpoint):
-                added += default_checkpoints(run_dir)
-        if config.get("enable_progress_bar") in (None, True) and not _has(callbacks, ProgressBar):
-            added.append(RolloutProgressBar())
-        self.trainer_defaults["callbacks"] = added
+            kwargs["logger"] = default_loggers(run_dir, self.resume_step) if training else False
+        if not training and config.get("enable_checkpointing") is None:
+            kwargs["enable_checkpointing"] = False
+        if config.get("enable_progress_bar") is None and not Console().is_terminal:
+            kwargs["enable_progress_bar"] = False  # in a file, EvaluationReport's lines say more
+        if config.get("max_epochs") is None and _has(config.get("callbacks") or [], EnvironmentBudget):
+            kwargs["max_epochs"] = -1  # the budget sets it
+        self.save_config_callback = RunConfig if training else None
+        self.trainer_defaults["callbacks"] = self._default_callbacks({**config, **kwargs}, run_dir)
         return super().instantiate_trainer(**kwargs)
+
+    def _default_callbacks(self, config: dict[str, Any], run_dir: Path) -> list[Callback]:
+        """What the config has not chosen itself."""
+        own = list(config.get("callbacks") or [])
+        added: list[Callback] = []
+        if self.subcommand == "fit" and config.get("enable_checkpointing") in (None, True):
+            added += [] if _has(own, ModelCheckpoint) else default_checkpoints(run_dir)
+        if config.get("enable_progress_bar") in (None, True) and not _has(own, ProgressBar):
+            added.append(RolloutProgressBar())
+        if self.subcommand in ("fit", "validate", "test") and not _has(own, EvaluationReport):
+            added.append(EvaluationReport())
+        if self.subcommand == "predict" and not _has(own, TranscriptWriter):
+            added.append(TranscriptWriter())
+        return added
 
 
 def _has(callbacks: list[Any], kind: type) -> bool:
     return any(isinstance(callback, kind) for callback in callbacks)
 
 
-def find_run_dir(base: Path, new: bool) -> Path:
-    """The folder of this run: the first free one of ``base``, ``base-2``, ... for a new run, else the last that exists.
-
-    Processes started by the first one take its choice from the environment.
-    """
-    chosen = os.environ.get(RUN_DIR_VARIABLE)
-    if chosen and "LOCAL_RANK" in os.environ:
-        return Path(chosen)
-    number, folder, last = 1, base, base
-    while folder.exists():
-        number, folder, last = number + 1, base.with_name(f"{base.name}-{number + 1}"), folder
-    chosen_dir = folder if new else last
-    os.environ[RUN_DIR_VARIABLE] = str(chosen_dir)
-    return chosen_dir
-
-
-def default_loggers(run_dir: Path) -> list[Logger]:
-    """``metrics.csv`` in the run folder and, where TensorBoard is installed, its event files."""
-    loggers: list[Logger] = [CSVLogger(run_dir, name="", version="", flush_logs_every_n_steps=1)]
-    if RequirementCache("tensorboard"):
-        loggers.append(TensorBoardLogger(run_dir, name="", version="tensorboard"))
-    return loggers
-
-
-def default_checkpoints(run_dir: Path) -> list[ModelCheckpoint]:
-    """The best checkpoint by evaluated return, and the last one."""
-    folder = run_dir / "checkpoints"
-    best = ModelCheckpoint(folder, filename="best", monitor="val/return", mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(folder, filename="last", every_n_epochs=1, enable_version_counter=False)
-    return [best, last]
+@rank_zero_only
+def say(sentence: str) -> None:
+    """Tell the user what was decided."""
+    logger.info(sentence)
 
 
 def quieten() -> None:
-    """Silence what Lightning says about things that do not apply to rollouts."""
+    """Silence what libraries say about things that do not apply here or that a user cannot change."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*exists and is not empty.*"):
+    messages = (
+        ".*does not have many workers.*",
+        ".*LeafSpec.*",
+        ".*exists and is not empty.*",
+        ".*method of metric WindowedMean was called before.*",  # no episode has ended yet
+        ".*is_gradient_checkpointing.*",  # peft's, with transformers 5
+        ".*callbacks used to create the checkpoint need to be provided.*",
+        ".*Couldn't infer the batch indices.*",
+    )
+    for message in messages:
         warnings.filterwarnings("ignore", message=message)
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
 
 
 def announce() -> None:
@@ -180,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
     announce()
     try:
         run_cli(arguments)
-    except (UserError, MisconfigurationException, ArgumentError, FileNotFoundError, ValueError) as error:
+    except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
         ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
         if debug or not ours:
             raise
@@ -200,7 +285,7 @@ def run_cli(arguments: list[str]) -> TwosomeCLI:
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         parser_kwargs={"exit_on_error": False},
-        args=None if arguments == sys.argv[1:] else arguments,
+        args=arguments,
     )
 
 
