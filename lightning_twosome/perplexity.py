@@ -13,7 +13,7 @@ from lightning_twosome.model_folder import bundled_path
 
 def held_out_texts(count: int = 100) -> list[str]:
     """Documents of the bundled model's corpus that it was not trained on."""
-    documents = (bundled_path() / "held_out.txt").read_text(encoding="utf-8").strip().split("\n\n")
+    documents = (bundled_path() / "held_out.txt").read_text(encoding="utf-8").splitlines()
     return documents[:count]
 
 

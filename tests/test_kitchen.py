@@ -294,7 +294,7 @@ def test_the_actions_of_the_optimal_plan_in_words():
         "chop the tomato on the cutting board",
         "pick up the chopped tomato from the cutting board",
         "look for the bowl to put the chopped tomato into it",
-        "deliver the bowl of chopped tomato",
+        "serve the bowl of chopped tomato",
     ]
 
 

@@ -126,7 +126,7 @@ class Narrator:
 
 
 def _deliver(view: View) -> str:
-    return "walk to the delivery counter with nothing in hand" if view.hand is None else f"deliver {_the(view.hand)}"
+    return "walk to the serving counter with empty hands" if view.hand is None else f"serve {_the(view.hand)}"
 
 
 def _counter(view: View) -> str:
