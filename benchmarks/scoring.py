@@ -1,7 +1,8 @@
 """Time and memory of scoring K actions per prompt, against K full padded sequences, side by side.
 
-The naive side is what most code does: every prompt + action a row of its own, padded, log-softmax over the vocabulary at
-every position. Both sides run the same weights, dtype and threads; the naive one is itself compared with single rows.
+The naive side is what most code does: every prompt + action a row of its own, padded, log-softmax over the vocabulary
+at every position. Both sides run the same weights, dtype and threads; the naive one is itself compared with single rows.
+On one CPU thread the seconds are the process's own, so that a busy machine does not count.
 
     python benchmarks/scoring.py --models 2M 30M 135M --actions 2 5 10 20 42
 """
@@ -120,15 +121,16 @@ def synchronize(device: str) -> None:
 
 def seconds(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
     """Median seconds of each function, in turns after one warm-up, so that a busy machine is busy for all."""
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(repeats + 1):
         for name, function in functions.items():
             synchronize(device)
-            start = time.perf_counter()
+            start = clock()
             function()
             synchronize(device)
             if turn:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(clock() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
