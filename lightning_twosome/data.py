@@ -16,7 +16,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from typing import Any
 
 import gymnasium as gym
@@ -38,12 +37,13 @@ from lightning_twosome.rollout import (
 )
 from lightning_twosome.vector_env import State, TextVectorEnv, Vectorization
 
+# Plain classes: Lightning copies a dataclass and, with precision bf16-true, rounds the tensors in it.
 
-@dataclass
+
 class Samples:
     """B decisions of a rollout, flattened, with what the update needs.
 
-    Attributes:
+    Args:
         states: B states.
         actions: int64 [B], index of the taken action.
         log_probs: float32 [B, K], log-probability of every offered action when it was taken.
@@ -52,12 +52,21 @@ class Samples:
         returns: float32 [B].
     """
 
-    states: list[State]
-    actions: Tensor
-    log_probs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
+    def __init__(
+        self,
+        states: list[State],
+        actions: Tensor,
+        log_probs: Tensor,
+        values: Tensor,
+        advantages: Tensor,
+        returns: Tensor,
+    ) -> None:
+        self.states = states
+        self.actions = actions
+        self.log_probs = log_probs
+        self.values = values
+        self.advantages = advantages
+        self.returns = returns
 
     def __len__(self) -> int:
         return len(self.states)
@@ -68,7 +77,7 @@ class Samples:
         return [state.decision for state in self.states]
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "states"}
+        return {name: value for name, value in vars(self).items() if name != "states"}
 
     def select(self, index: np.ndarray) -> Samples:
         """The samples at ``index``, in its order."""
@@ -106,19 +115,19 @@ class Samples:
         return cls(states, **tensors)
 
 
-@dataclass(frozen=True)
 class EpisodeBatch:
     """Episodes for an evaluation step to play.
 
-    Attributes:
+    Args:
         env: Where to play them.
         seeds: Seed of each.
         greedy: Take the most probable action instead of sampling.
     """
 
-    env: TextVectorEnv
-    seeds: tuple[int, ...]
-    greedy: bool
+    def __init__(self, env: TextVectorEnv, seeds: tuple[int, ...], greedy: bool) -> None:
+        self.env = env
+        self.seeds = seeds
+        self.greedy = greedy
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """Nothing to move: what is here lives on the host."""
@@ -233,6 +242,9 @@ class RolloutDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Fix the seed, the same in all processes; try the environment, so that its mistakes show before long work."""
+        if stage == "fit":  # nothing of an earlier fit goes on, unless a checkpoint is loaded after this
+            self.samples, self.batches_done = None, 0
+            self._restored, self._gathered = None, []
         if self.seed is None:
             seed = torch.initial_seed() % 2**31
             self.seed = seed if self.trainer is None else self.trainer.strategy.broadcast(seed)
@@ -270,6 +282,7 @@ class RolloutDataModule(L.LightningDataModule):
         trainer: Any = self.trainer
         module = trainer.lightning_module
         start = time.perf_counter()
+        module.on_rollout_start()
         with trainer.precision_plugin.forward_context(), module.acting():
             rollout = self.collector.collect(module, module.gamma, self.iteration)
             samples = module.samples(rollout)
@@ -347,8 +360,14 @@ class RolloutDataModule(L.LightningDataModule):
 
     def gather_state(self) -> None:
         """Gather every process's state, where all of them are: :meth:`state_dict` then needs no communication."""
-        assert self.samples is not None
-        own = {"collector": self.collector.state_dict(), "samples": self.samples.state_dict()}
+        assert self.samples is not None and self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        own = {
+            "collector": self.collector.state_dict(),
+            "episode_metrics": {name: tensor.cpu() for name, tensor in module.episode_metrics.state_dict().items()},
+            "rollout_metrics": {name: tensor.cpu() for name, tensor in module.rollout_metrics.state_dict().items()},
+            "samples": self.samples.state_dict(),
+        }
         self._gathered = [own]
         if self._world_size > 1:
             self._gathered = [{} for _ in range(self._world_size)]
@@ -356,17 +375,22 @@ class RolloutDataModule(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the data stands: counters, unfinished episodes, the rollout in use and the batches taken from it."""
-        taken = self.batches_done if self.batches_done < self._batches_an_epoch() else None
-        processes = (
-            self._gathered if taken is not None else [{"collector": state["collector"]} for state in self._gathered]
-        )
+        in_use = 0 < self.batches_done < self._batches_an_epoch()
         return {
             "seed": self.seed,
             "iteration": self.iteration,
             "env_steps": self.env_steps,
-            "batches_done": taken,
-            "processes": processes,
+            "rollout": self._rollout_settings(),
+            "batches_done": self.batches_done if in_use else 0,
+            "processes": [
+                {name: value for name, value in state.items() if in_use or name != "samples"}
+                for state in self._gathered
+            ],
         }
+
+    def _rollout_settings(self) -> dict[str, int]:
+        names = ("num_envs", "num_steps", "update_epochs", "minibatch_size")
+        return {name: getattr(self, name) for name in names}
 
     def _batches_an_epoch(self) -> int:
         """Batches after which Lightning ends the epoch, ``limit_train_batches`` included."""
@@ -386,17 +410,36 @@ class RolloutDataModule(L.LightningDataModule):
         self.env_steps = state_dict["env_steps"]
         self._restored = state_dict
 
-    def restore(self) -> None:
-        """Bring environments and rollout back; called when training goes on, with the environments at hand."""
+    def restore(self) -> int:
+        """Bring environments and rollout back; called when training goes on, with the environments at hand.
+
+        Returns:
+            Batches of this epoch that were taken before the checkpoint, 0 where an epoch begins.
+
+        Raises:
+            UserError: The checkpoint was written within an iteration of other settings.
+        """
         state, self._restored = self._restored, None
-        if state is None or len(state["processes"]) != self._world_size:
-            return
-        own = state["processes"][self._rank]
-        self.collector.load_state_dict(own["collector"])
-        self._gathered = state["processes"]
-        if state["batches_done"] is not None:
-            self.samples = Samples.from_state_dict(own["samples"])
-            self.batches_done = state["batches_done"]
+        if state is None:
+            return 0
+        done: int = state["batches_done"]
+        if done and state["rollout"] != self._rollout_settings():
+            raise UserError(
+                f"The checkpoint was written in the middle of an iteration with data settings {state['rollout']}, "
+                f"this run has {self._rollout_settings()}: resume with the same ones, or from a checkpoint at the end "
+                "of an epoch."
+            )
+        if len(state["processes"]) == self._world_size:
+            own = state["processes"][self._rank]
+            self.collector.load_state_dict(own["collector"])
+            trainer: Any = self.trainer
+            module = trainer.lightning_module
+            for name in ("episode_metrics", "rollout_metrics"):
+                getattr(module, name).load_state_dict(own[name])
+                getattr(module, name).to(module.device)
+            self._gathered = state["processes"]
+            self.samples = Samples.from_state_dict(own["samples"]) if done else None
+        return done
 
 
 class RolloutLoader:
@@ -415,11 +458,9 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[Samples]:
         data = self.data
         trainer: Any = data.trainer
-        data.restore()
-        if not data.batches_done or not (data.samples and data.batches_done < data._batches_an_epoch()):
-            if not (trainer.overfit_batches and data.samples):
-                data.samples = data.collect()
-            data.batches_done = 0
+        data.batches_done = data.restore()
+        if data.samples is None or not (data.batches_done or trainer.overfit_batches):
+            data.samples = data.collect()
             data.gather_state()
         assert data.samples is not None
         fixed = trainer.lightning_module.packing_matters

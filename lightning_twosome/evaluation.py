@@ -149,7 +149,7 @@ def uniform_policy() -> Policy:
 class _UniformPolicy:
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         counts = [len(state.decision.actions) for state in states]
-        table = torch.full((len(states), max(counts)), -torch.inf)
+        table = torch.full((len(states), max(counts)), -torch.inf, dtype=torch.float32)
         for row, count in enumerate(counts):
             table[row, :count] = -float(np.log(count))
         return table

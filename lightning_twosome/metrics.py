@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,28 @@ from torchmetrics import MeanMetric, Metric
 from lightning_twosome.rollout import Episode
 
 
-class WindowedMean(Metric):
+class _Resumable(Metric):
+    """A metric that counts as updated after its states were loaded: torchmetrics keeps them but not that fact."""
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._update_count = 1
+
+
+class ResumableMean(_Resumable, MeanMetric):
+    """A running mean that a checkpoint keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(nan_strategy="disable")
+        self.persistent(True)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was counted in since the last reset."""
+        return bool(self.weight == 0)
+
+
+class WindowedMean(_Resumable):
     """Mean of the last ``window`` values of each process; NaN before the first one.
 
     Args:
@@ -51,8 +72,6 @@ class EpisodeMetrics(nn.Module):
 
     def update(self, episodes: Sequence[Episode]) -> None:
         """Count finished episodes in."""
-        if not episodes:
-            return
         self._append("return", [episode.discounted_return for episode in episodes])
         self._append("undiscounted_return", [episode.undiscounted_return for episode in episodes])
         self._append("success", [float(episode.success) for episode in episodes if episode.success is not None])
@@ -74,13 +93,11 @@ def _key(name: str) -> str:
 
 
 class UpdateMetrics(nn.Module):
-    """Mean of each named quantity over the optimizer steps of one iteration."""
+    """Mean of each named quantity over the optimizer steps, or the rollouts of all processes, of one iteration."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
-        self.means = nn.ModuleDict({name: MeanMetric(nan_strategy="disable") for name in names})
-        for metric in self.means.values():
-            cast(Metric, metric).persistent(True)
+        self.means = nn.ModuleDict({name: ResumableMean() for name in names})
 
     def update(self, values: dict[str, Tensor]) -> None:
         """Count the diagnostics of one optimizer step in."""
@@ -89,8 +106,8 @@ class UpdateMetrics(nn.Module):
 
     def compute(self) -> dict[str, Tensor]:
         """The means of what was updated since the last :meth:`reset`."""
-        metrics = {name: cast(Metric, metric) for name, metric in self.means.items()}
-        return {name: metric.compute() for name, metric in metrics.items() if metric.update_called}
+        metrics = {name: cast(ResumableMean, metric) for name, metric in self.means.items()}
+        return {name: metric.compute() for name, metric in metrics.items() if not metric.empty}
 
     def reset(self) -> None:
         """Begin a new iteration."""

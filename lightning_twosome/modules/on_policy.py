@@ -16,8 +16,8 @@ from torch import Tensor
 
 from lightning_twosome.data import EpisodeBatch, Samples
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
-from lightning_twosome.metrics import EpisodeMetrics
-from lightning_twosome.ppo import smdp_advantages
+from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
+from lightning_twosome.ppo import explained_variance, smdp_advantages
 from lightning_twosome.rollout import Episode, Rollout
 from lightning_twosome.vector_env import State
 
@@ -40,8 +40,9 @@ class OnPolicyModule(L.LightningModule):
         self.gamma = gamma
         self.gae_lambda = gae_lambda
         self.episode_metrics = EpisodeMetrics(return_window)
-        self.unique_share = 1.0
-        self._iteration_start = self._update_end = time.perf_counter()
+        self.rollout_metrics = UpdateMetrics(("rollout/unique_decisions", "value/explained_variance"))
+        self._update_seconds = 0.0
+        self._batch_start = time.perf_counter()
         self._evaluated: dict[bool, list[Episode]] = {}
 
     # Acting
@@ -80,9 +81,15 @@ class OnPolicyModule(L.LightningModule):
             self.gamma,
             self.gae_lambda,
         )
-        self.episode_metrics.update(rollout.episodes)
         states = rollout.flat_states()
-        self.unique_share = len({state.decision for state in states}) / len(states)
+        self.episode_metrics.update(rollout.episodes)
+        self.rollout_metrics.reset()
+        self.rollout_metrics.update(
+            {
+                "rollout/unique_decisions": torch.tensor(len({state.decision for state in states}) / len(states)),
+                "value/explained_variance": explained_variance(rollout.values, returns),
+            }
+        )
         return Samples(
             states=states,
             actions=rollout.actions.flatten(),
@@ -99,27 +106,43 @@ class OnPolicyModule(L.LightningModule):
         """The data module in use."""
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def on_train_epoch_start(self) -> None:
-        """Begin timing the iteration."""
-        self._iteration_start = self._update_end = time.perf_counter()
+    def on_rollout_start(self) -> None:
+        """Called before each rollout."""
+
+    def on_iteration_start(self) -> None:
+        """Called before an iteration's first optimizer step.
+
+        Not ``on_train_epoch_start``: Lightning leaves that out in the first epoch after resuming from a checkpoint that
+        was written at the last batch of an epoch.
+        """
+        self._update_seconds = 0.0
+
+    def on_train_batch_start(self, batch: Samples, batch_idx: int) -> None:
+        """Begin an iteration at its first batch, and time each."""
+        if batch_idx == 0:
+            self.on_iteration_start()
+        self._batch_start = time.perf_counter()
 
     def on_train_batch_end(self, outputs: Any, batch: Samples, batch_idx: int) -> None:
-        """Note the time, so that validation is not counted into an iteration."""
-        self._update_end = time.perf_counter()
+        """Add up the time of the batches, without the validation between them."""
+        self._update_seconds += time.perf_counter() - self._batch_start
 
     def log_iteration(self, metrics: dict[str, Tensor | float]) -> None:
         """Log an iteration's metrics with those of its episodes, against environment steps."""
-        seconds = self._update_end - self._iteration_start
+        seconds = self.data.rollout_seconds + self._update_seconds
         values = {
             **{f"rollout/{name}": value for name, value in self.episode_metrics.compute().items()},
-            "rollout/unique_decisions": self.unique_share,
-            "time/env_steps_per_second": self.data.steps_per_iteration / seconds,
-            "time/rollout_seconds": self.data.rollout_seconds,
-            "time/update_seconds": seconds - self.data.rollout_seconds,
+            **self.rollout_metrics.compute(),
             **metrics,
         }
+        if seconds > 0:  # else the iteration was finished before its checkpoint
+            values |= {
+                "time/env_steps_per_second": self.data.steps_per_iteration / seconds,
+                "time/rollout_seconds": self.data.rollout_seconds,
+                "time/update_seconds": self._update_seconds,
+            }
         for name, value in values.items():
-            self.log(name, value, prog_bar=name in PROGRESS_BAR, sync_dist=name.startswith("rollout/unique"))
+            self.log(name, value, prog_bar=name in PROGRESS_BAR)
         self.log("env_steps", float(self.data.env_steps))
         self.log_step()
 

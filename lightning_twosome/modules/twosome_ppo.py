@@ -28,7 +28,6 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import load_language_model
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
-from lightning_twosome.rollout import Rollout
 from lightning_twosome.vector_env import State
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,8 @@ logger = logging.getLogger(__name__)
 UPDATE_METRICS = (
     "loss/policy", "loss/value", "loss/total", "policy/entropy", "policy/effective_actions", "policy/kl", "policy/k1",
     "policy/k3",
-    "policy/clip_fraction", "policy/first_pass_ratio_deviation", "policy/update_stopped",
+    "policy/clip_fraction", "policy/first_pass_ratio_deviation", "policy/update_stopped", "lr/actor", "lr/critic",
+    "lr/beta",
 )  # fmt: skip
 
 
@@ -142,7 +142,6 @@ class TwosomePPO(OnPolicyModule):
         self.actor_critic: ActorCritic | None = None
         self.update_metrics = UpdateMetrics(UPDATE_METRICS)
         self.strict_loading = False
-        self.explained_variance = 0.0
         self._update_stopped = False
         self._batch_kls: list[Tensor] = []
         self._check_arguments()
@@ -246,18 +245,33 @@ class TwosomePPO(OnPolicyModule):
                 "32-true."
             )
 
-    def on_train_epoch_start(self) -> None:
+    def on_rollout_start(self) -> None:
+        """Forget what an evaluation remembered.
+
+        It was scored in other company, which changes the last bits; a resumed run, which has no such memory, would
+        differ from the uninterrupted one.
+        """
+        self.agent.forget()
+
+    def on_iteration_start(self) -> None:
         """Begin an iteration."""
-        super().on_train_epoch_start()
+        super().on_iteration_start()
         self._update_stopped = False
         self.update_metrics.reset()
+        self._follow_schedule()
 
-    def samples(self, rollout: Rollout) -> Samples:
-        """The rollout with its advantages; the remembered log-probabilities end with it."""
+    def _follow_schedule(self) -> None:
+        """Bring the schedule to this epoch: a checkpoint at an epoch's last batch is written before its last move."""
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
+            if scheduler.last_epoch != self.current_epoch:
+                scheduler.last_epoch = self.current_epoch - 1
+                scheduler.step()
+
+    def on_train_batch_end(self, outputs: Any, batch: Samples, batch_idx: int) -> None:
+        """Forget what the policy said before this update."""
+        super().on_train_batch_end(outputs, batch, batch_idx)
         self.agent.forget()
-        samples = super().samples(rollout)
-        self.explained_variance = float(ppo.explained_variance(samples.values, samples.returns))
-        return samples
 
     @property
     def packing_matters(self) -> bool:
@@ -338,6 +352,7 @@ class TwosomePPO(OnPolicyModule):
             else None
         )
         self._batch_kls.clear()
+        self.update_metrics.update({f"lr/{g['name']}": torch.tensor(g["lr"]) for g in optimizer.param_groups})
         target_kl = self.hparams["target_kl"]
         if kl is not None and target_kl is not None and kl > target_kl:
             self._update_stopped = True
@@ -363,13 +378,10 @@ class TwosomePPO(OnPolicyModule):
         """Log the iteration."""
         stopped = torch.tensor(float(self._update_stopped))
         self.update_metrics.update({"policy/update_stopped": stopped})
-        groups = {group["name"]: group["lr"] for group in self.trainer.optimizers[0].param_groups}
         self.log_iteration(
             {
                 **self.update_metrics.compute(),
                 "policy/beta": self.agent.beta.detach(),
-                "value/explained_variance": self.explained_variance,
-                **{f"lr/{name}": lr for name, lr in groups.items()},
             }
         )
 
@@ -406,6 +418,7 @@ class TwosomePPO(OnPolicyModule):
                 "model.language_model and model.critic_hidden alike."
             )
         self._update_stopped = checkpoint.get("update_stopped", False)
+        self.agent.beta_from_counts = False
         self._check_data_state(checkpoint)
 
     def _check_data_state(self, checkpoint: dict[str, Any]) -> None:
