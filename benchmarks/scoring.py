@@ -1,7 +1,8 @@
 """Time and memory of scoring K actions per prompt, against K full padded sequences, side by side.
 
-The naive side is what most code does: every prompt + action a row of its own, padded, log-softmax over the vocabulary
-at every position. Both sides run the same weights, dtype and threads; the naive one is itself compared with single rows.
+The naive side is what most code does: every prompt + action a row of its own, padded, log-softmax over the
+vocabulary at every position. Both sides run the same weights, dtype and threads; the naive one is itself compared with
+single rows.
 On one CPU thread the seconds are the process's own, so that a busy machine does not count.
 
     python benchmarks/scoring.py --models 2M 30M 135M --actions 2 5 10 20 42

@@ -79,6 +79,8 @@ class FrozenLayers:
             self._bytes -= self._memory.popitem(last=False)[1].nbytes
         return [known[key] for key in keys]
 
+    # Inference tensors could not be used in a later backward pass: what is remembered must be plain.
+    @torch.inference_mode(False)
     @torch.no_grad()
     def _lower(self, rows: list[EncodedDecision]) -> list[Tensor]:
         """Runs the lower layers alone."""
