@@ -30,14 +30,13 @@ class EvaluationReport(L.Callback):
         """Start the clock."""
         self._start = self._printed = time.perf_counter()
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show that the run is alive, where no progress bar does."""
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Show that the run is alive, where no progress bar does, by the iteration that has just ended."""
+        values = _values(trainer, "rollout/")
         silent = time.perf_counter() - self._printed >= self.quiet_seconds
-        if trainer.is_global_zero and silent and not Console().is_terminal:
-            # Those of the iteration before, since callbacks come before the module here.
-            values = _values(trainer, "rollout/")
-            steps = int(trainer.callback_metrics.get("env_steps", 0))
-            self._line(steps, ["training", *_figures(values)] if values else ["no episode has ended yet"])
+        if values and trainer.is_global_zero and silent and not Console().is_terminal:
+            steps = int(trainer.callback_metrics["env_steps"])
+            self._line(steps, ["training", *_figures(values)] if "return" in values else ["no episode has ended yet"])
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print what the evaluation found."""

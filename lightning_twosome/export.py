@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
+from lightning_twosome.model_folder import bundled_path
 from lightning_twosome.modules import TwosomePPO
 from lightning_twosome.run_folder import data_state, load_checkpoint
 
@@ -50,7 +51,9 @@ def model_card(module: TwosomePPO, data: RolloutDataModule, checkpoint: dict[str
     """What the folder is, trained on what, how, and how to load it, as Markdown."""
     config = module.language_model_config
     adapted = isinstance(module.agent.model, PeftModel)
-    environment = data.env if isinstance(data.env, str) else getattr(data.env, "__name__", type(data.env).__name__)
+    env = data.make_env()
+    environment = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    env.close()
     state = data_state(checkpoint)
     rows = {
         "environment": environment,
@@ -63,17 +66,30 @@ def model_card(module: TwosomePPO, data: RolloutDataModule, checkpoint: dict[str
         "discount gamma": module.gamma,
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    load = (
-        'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base_model), "this folder")'
-        if adapted
-        else 'model = AutoModelForCausalLM.from_pretrained("this folder")'
-    )
     return (
         f"---\nlibrary_name: {'peft' if adapted else 'transformers'}\ntags: [reinforcement-learning, twosome]\n---\n\n"
         f"# TWOSOME agent for {environment}\n\nA language model aligned with an environment by PPO over the texts of "
         "its "
         f"valid actions (arXiv 2401.14151), trained with lightning_twosome.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"```python\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n{load}\n```\n\n"
+        f"```python\n{_loading(module)}\n```\n\n"
         f"The policy is softmax(beta * log p(action | prompt) / count) with the counts of the normalisation above; "
         f"`{CRITIC_FILE}` holds the value head and log beta.\n"
+    )
+
+
+def _loading(module: TwosomePPO) -> str:
+    """Python that loads the folder."""
+    model: Any = module.agent.model
+    if not isinstance(model, PeftModel):
+        return (
+            "from transformers import AutoModelForCausalLM\n\n"
+            'model = AutoModelForCausalLM.from_pretrained("this folder")'
+        )
+    base = str(model.peft_config["default"].base_model_name_or_path)
+    bundled = Path(base).parts[-2:] == bundled_path().parts[-2:]
+    return (
+        "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n"
+        + ("from lightning_twosome.language_model import bundled_path\n\n" if bundled else "\n")
+        + f"base = AutoModelForCausalLM.from_pretrained({'bundled_path()' if bundled else repr(base)})\n"
+        'model = PeftModel.from_pretrained(base, "this folder")'
     )

@@ -147,5 +147,6 @@ def default_checkpoints(run_dir: Path) -> list[ModelCheckpoint]:
     """The best checkpoint by evaluated return, and the last one."""
     folder = run_dir / CHECKPOINTS
     best = ModelCheckpoint(folder, filename="best", monitor="val/return", mode="max", enable_version_counter=False)
-    last = ModelCheckpoint(folder, filename="last", every_n_epochs=1, enable_version_counter=False)
+    # Otherwise Lightning saves it after evaluations only, and a run between two of them loses what it learned.
+    last = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
     return [best, last]
