@@ -28,6 +28,7 @@ def run_seed(config: Path, seed: int, folder: Path, arguments: list[str], thread
     if not results.exists():
         command = [sys.executable, "-m", "lightning_twosome.main", "fit", "--config", str(config)]
         command += ["--run_dir", str(run_dir), "--seed_everything", str(seed), "--trainer.enable_progress_bar", "false"]
+        command += ["--ckpt_path", "last"]  # an interrupted seed goes on, in the same folder
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / f"seed-{seed}.log").open("w") as log:

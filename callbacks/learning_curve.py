@@ -19,6 +19,14 @@ class LearningCurve(L.Callback):
         self.every_n_epochs = every_n_epochs
         self.training: list[dict[str, float]] = []
         self.evaluations: list[dict[str, float]] = []
+        self.optimum: float | None = None
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Ask the environment for its best possible return."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        environment = data.make_env()
+        self.optimum = getattr(environment.unwrapped, "optimal_discounted_return", None)
+        environment.close()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note an evaluation."""
@@ -51,32 +59,33 @@ class LearningCurve(L.Callback):
 
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
-        for rows, label, style in ((self.training, "training", "-"), (self.evaluations, "evaluation", "o-")):
-            for quantity, color in (("return", "tab:blue"), ("success", "tab:orange")):
-                points = [(row["env_steps"], row[quantity]) for row in rows if quantity in row]
-                if points:
-                    axes.plot(*zip(*points, strict=True), style, color=color, alpha=0.5 if style == "-" else 1,
-                              markersize=3, label=f"{quantity}, {label}")  # fmt: skip
-        self._draw_interval(axes)
+        for quantity, color in (("return", "tab:blue"), ("success", "tab:orange")):
+            self._draw_quantity(axes, quantity, color)
+        if self.optimum is not None:
+            axes.axhline(self.optimum, color="tab:blue", linestyle=":", linewidth=1, label="best possible return")
         axes.set_xlabel("environment steps")
         axes.set_ylabel("discounted return, share of successes")
+        axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize="small")
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / "learning_curve.png", dpi=150)
 
-    def _draw_interval(self, axes: Any) -> None:
-        rows = [row for row in self.evaluations if "return_low" in row]
+    def _draw_quantity(self, axes: Any, quantity: str, color: str) -> None:
+        """Training as a line, evaluations as points with their intervals."""
+        training = [(row["env_steps"], row[quantity]) for row in self.training if quantity in row]
+        if training:
+            axes.plot(*zip(*training, strict=True), color=color, alpha=0.6, label=f"{quantity}, training")
+        rows = [row for row in self.evaluations if quantity in row]
         if rows:
-            axes.fill_between(
-                [row["env_steps"] for row in rows],
-                [row["return_low"] for row in rows],
-                [row["return_high"] for row in rows],
-                color="tab:blue",
-                alpha=0.15,
-                linewidth=0,
-            )
+            steps, middle = [row["env_steps"] for row in rows], [row[quantity] for row in rows]
+            # Not below 0, which rounding makes of equal values and matplotlib refuses.
+            below = [max(0.0, row[quantity] - row[f"{quantity}_low"]) for row in rows]
+            above = [max(0.0, row[f"{quantity}_high"] - row[quantity]) for row in rows]
+            style = {"fmt": "o", "markersize": 4, "capsize": 3, "linewidth": 1, "color": color}
+            axes.errorbar(steps, middle, (below, above), label=f"{quantity}, evaluation, 95 % interval", **style)
 
     def state_dict(self) -> dict[str, Any]:
         """What has been drawn so far."""
