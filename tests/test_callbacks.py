@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from functools import partial
-from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from lightning_twosome.callbacks import (
     BeforeAndAfter,
@@ -213,16 +215,35 @@ def test_predict_writes_sampled_and_greedy_episodes(tmp_path, capsys):
 # What is shown while training
 
 
-def test_progress_bar_has_short_names_and_no_version_number(tmp_path):
+def shown(tmp_path, act) -> list[str]:
+    """Lines of a terminal of 80 columns on which the bar was shown, each as it stood last or before it changed."""
     bar = RolloutProgressBar()
-    values = {"rollout/return": 0.5, "policy/kl": 0.01, "time/env_steps_per_second": 90.0, "mine": 1.0, "v_num": 3}
-    trainer = SimpleNamespace(progress_bar_metrics=values, loggers=[])
-    assert bar.get_metrics(trainer, None) == {"return": 0.5, "kl": 0.01, "env steps/s": 90.0, "mine": 1.0}
+    bar.console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    trainer = toys.trainer(tmp_path, callbacks=[bar], enable_progress_bar=True, limit_val_batches=1.0)
+    act(trainer, toys.data(toys.Buttons, eval_episodes=8, num_envs=2))
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", bar.console.file.getvalue())
+    return [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
 
 
-def test_progress_bar_runs(tmp_path):
-    trainer = fit(tmp_path, RolloutProgressBar(), enable_progress_bar=True, limit_val_batches=1.0)
-    assert trainer.progress_bar_callback.progress is None or not trainer.progress_bar_callback.progress.live.is_started
+def test_progress_bar_counts_the_environment_steps_of_the_run(tmp_path):
+    last = shown(tmp_path, lambda trainer, data: trainer.fit(toys.module(), datamodule=data))[-1]
+    assert re.match(r"16/16 env steps .* \d:\d\d:\d\d .*return \d\.\d{3}, success \d+%$", last)
+    assert len(last) <= 80
+
+
+@pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
+def test_progress_bar_counts_the_batches_of_an_evaluation(tmp_path, subcommand):
+    lines = shown(tmp_path, lambda trainer, data: getattr(trainer, subcommand)(toys.module(), datamodule=data))
+    assert lines[-1].startswith("3/3 batches of episodes")
+
+
+def test_progress_bar_without_a_known_end(tmp_path):
+    def act(trainer, data):
+        trainer.fit_loop.max_epochs = -1
+        trainer.fit_loop.epoch_loop.max_steps = 4
+        trainer.fit(toys.module(), datamodule=data)
+
+    assert "/? env steps" in shown(tmp_path, act)[-1]
 
 
 def test_report_without_success_or_greedy_episodes(tmp_path, capsys):
