@@ -151,6 +151,7 @@ class TwosomePPO(OnPolicyModule):
             "gamma": (0, 1), "gae_lambda": (0, 1), "clip_coef": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None),
             "beta_lr": (0, None),
             "entropy_coef": (0, None), "value_coef": (0, None), "target_kl": (0, None), "token_budget": (1, None),
+            "value_clip_coef": (0, None), "critic_warmup_iterations": (0, None), "return_window": (1, None),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             value = self.hparams[name]
@@ -228,7 +229,10 @@ class TwosomePPO(OnPolicyModule):
         if not self.hparams["anneal_lr"]:
             return optimizer
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda iteration: self._remaining(iteration))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "name": "lr"}}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "name": "schedule"},
+        }
 
     def _remaining(self, iteration: int) -> float:
         """Share of the training that is left, 1 where its length is unknown."""
@@ -267,11 +271,6 @@ class TwosomePPO(OnPolicyModule):
             if scheduler.last_epoch != self.current_epoch:
                 scheduler.last_epoch = self.current_epoch - 1
                 scheduler.step()
-
-    def on_train_batch_end(self, outputs: Any, batch: Samples, batch_idx: int) -> None:
-        """Forget what the policy said before this update."""
-        super().on_train_batch_end(outputs, batch, batch_idx)
-        self.agent.forget()
 
     @property
     def packing_matters(self) -> bool:
@@ -358,6 +357,7 @@ class TwosomePPO(OnPolicyModule):
             self._update_stopped = True
         if self._update_stopped:
             optimizer.zero_grad(set_to_none=True)
+        self.agent.forget()  # by hand, since a fused optimizer's step leaves no mark on the weights' versions
         if self.data.iteration <= self.hparams["critic_warmup_iterations"]:
             for parameter in self.agent.actor_parameters():
                 parameter.grad = None
