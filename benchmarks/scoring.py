@@ -85,11 +85,17 @@ def build_model(shape: str, device: str, dtype: str, frozen_layers: int = 0) -> 
     return model
 
 
-def make_decisions(count: int, actions: int) -> list[Decision]:
-    """Different prompts of 104 tokens, each with as many of the 42 actions, drawn once."""
+def make_decisions(count: int, actions: int, drawn: bool = False) -> list[Decision]:
+    """Different prompts of 104 tokens, each with as many of the 42 actions.
+
+    Args:
+        count: Decisions.
+        actions: K.
+        drawn: Whether the actions are drawn from all 42 and share few words, or are the first of the verbs' grid.
+    """
     source = random.Random(0)
     prompts = [" ".join(f"w{source.randrange(900)}" for _ in range(PROMPT_TOKENS)) for _ in range(count)]
-    return [Decision(prompt, tuple(source.sample(ACTIONS, actions))) for prompt in prompts]
+    return [Decision(p, tuple(source.sample(ACTIONS, actions) if drawn else ACTIONS[:actions])) for p in prompts]
 
 
 def naive(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, decisions: list[Decision]) -> Tensor:
@@ -145,7 +151,7 @@ class Case:
         self.tokenizer = words_tokenizer()
         self.scorer = ActionScorer(self.model, self.tokenizer, method="tree")
         self.frozen = ActionScorer(self.model, self.tokenizer, method="tree", frozen_layers=frozen) if frozen else None
-        self.decisions = make_decisions(options.decisions, actions)
+        self.decisions = make_decisions(options.decisions, actions, options.drawn)
 
     def ours(self) -> Tensor:
         """The package's way."""
@@ -252,6 +258,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--frozen", action="store_true", help="half the layers frozen and remembered, against not")
+    parser.add_argument("--drawn", action="store_true", help="actions drawn from the grid: fewer shared words")
     parser.add_argument("--peak-tflops", type=float, default=989.0, help="of the device, for the utilisation on CUDA")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--peak-of", choices=["ours", "naive"], help=argparse.SUPPRESS)

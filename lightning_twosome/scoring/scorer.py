@@ -20,6 +20,7 @@ from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
 from lightning_twosome.scoring.rows import Method, Row, plan, split
 from lightning_twosome.scoring.scores import ActionScores
+from lightning_twosome.scoring.sharding import in_step, is_sharded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -81,8 +82,13 @@ class ActionScorer:
         rows = split(encoded, method, self.token_budget)
         batches = plan(rows, method, self.token_budget, enough=self._enough())
         recompute = torch.is_grad_enabled() and self._positions(method, batches) > self.token_budget
+        device, idle = model_device(self.model), 0
+        if is_sharded(self.model):
+            most, recompute = in_step(len(batches), recompute, device)
+            idle = most - len(batches) if batches else 0
         parts = [self._score_batch(method, batch, recompute) for batch in batches]
-        device = model_device(self.model)
+        # Repeats that count for nothing, so that this process gathers weights as often as the others.
+        parts += [0.0 * self._score_batch(method, batches[0], recompute).sum() for _ in range(idle)]
         return collect(encoded, _in_order(batches, parts, device), device)
 
     def _score_batch(self, method: Method, batch: list[Row], recompute: bool) -> Tensor:
@@ -147,11 +153,12 @@ def choose_method(model: PreTrainedModel, requested: str) -> str:
 
 
 def _in_order(batches: list[list[Row]], parts: list[Tensor], device: torch.device) -> Tensor:
-    """The batches' log-probabilities in the order of the decisions: float32 [Q]."""
+    """The batches' log-probabilities in the order of the decisions: float32 [Q]; what follows is 0 and is added."""
     if not parts:
         return torch.empty(0, dtype=torch.float32, device=device)
     order = [row.first + action for batch in batches for row in batch for action in range(len(row.encoded.suffixes))]
-    return torch.cat(parts)[torch.tensor(order, device=parts[0].device).argsort()]
+    ordered = torch.cat(parts[: len(batches)])[torch.tensor(order, device=parts[0].device).argsort()]
+    return ordered + sum(parts[len(batches) :])
 
 
 def collect(encoded: Sequence[EncodedDecision], log_prob: Tensor, device: torch.device) -> ActionScores:
