@@ -42,6 +42,7 @@ from lightning_twosome.run_folder import (
     default_loggers,
     discard_unused,
     find_checkpoint,
+    is_first_process,
     last_run_dir,
     load_checkpoint,
     new_run_dir,
@@ -229,6 +230,7 @@ def quieten() -> None:
         ".*is_gradient_checkpointing.*",  # peft's, with transformers 5
         ".*callbacks used to create the checkpoint need to be provided.*",
         ".*Couldn't infer the batch indices.*",
+        ".*It is recommended to use .self.log.*sync_dist=True.*",  # the module reduces over processes itself
     )
     for message in messages:
         warnings.filterwarnings("ignore", message=message)
@@ -239,7 +241,7 @@ def quieten() -> None:
 def announce() -> None:
     """Let the package say in a line each what it decides (the scoring method, the seed)."""
     logger = logging.getLogger("lightning_twosome")
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.INFO if is_first_process() else logging.WARNING)
     if not logger.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(message)s"))
