@@ -7,6 +7,8 @@ from typing import Any
 
 import lightning as L
 
+from lightning_twosome.callbacks.before_and_after import BeforeAndAfter
+
 
 class LearningCurve(L.Callback):
     """Draw return and success against environment steps to ``learning_curve.png`` in the run folder.
@@ -57,10 +59,11 @@ class LearningCurve(L.Callback):
             return
         from matplotlib.figure import Figure
 
+        evaluations = self._before(trainer) + self.evaluations
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
         for quantity, color in (("return", "tab:blue"), ("success", "tab:orange")):
-            self._draw_quantity(axes, quantity, color)
+            self._draw_quantity(axes, quantity, color, evaluations)
         if self.optimum is not None:
             axes.axhline(self.optimum, color="tab:blue", linestyle=":", linewidth=1, label="best possible return")
         axes.set_xlabel("environment steps")
@@ -73,18 +76,23 @@ class LearningCurve(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         figure.savefig(folder / "learning_curve.png", dpi=150)
 
-    def _draw_quantity(self, axes: Any, quantity: str, color: str) -> None:
-        """Training as a line, evaluations as points with their intervals."""
+    def _before(self, trainer: L.Trainer) -> list[dict[str, float]]:
+        """The evaluation before training, where :class:`BeforeAndAfter` has made one."""
+        callbacks = [callback for callback in trainer.callbacks if isinstance(callback, BeforeAndAfter)]  # type: ignore[attr-defined]
+        return [{"env_steps": 0.0, **callback.before} for callback in callbacks if callback.before]
+
+    def _draw_quantity(self, axes: Any, quantity: str, color: str, evaluations: list[dict[str, float]]) -> None:
+        """Evaluations with intervals; training, whose first episodes to end are the short ones, thin beside them."""
         training = [(row["env_steps"], row[quantity]) for row in self.training if quantity in row]
         if training:
-            axes.plot(*zip(*training, strict=True), color=color, alpha=0.6, label=f"{quantity}, training")
-        rows = [row for row in self.evaluations if quantity in row]
+            axes.plot(*zip(*training, strict=True), color=color, alpha=0.35, linewidth=1, label=f"{quantity}, training")
+        rows = [row for row in evaluations if quantity in row]
         if rows:
             steps, middle = [row["env_steps"] for row in rows], [row[quantity] for row in rows]
             # Not below 0, which rounding makes of equal values and matplotlib refuses.
             below = [max(0.0, row[quantity] - row[f"{quantity}_low"]) for row in rows]
             above = [max(0.0, row[f"{quantity}_high"] - row[quantity]) for row in rows]
-            style = {"fmt": "o", "markersize": 4, "capsize": 3, "linewidth": 1, "color": color}
+            style = {"fmt": "o-", "markersize": 4, "capsize": 3, "linewidth": 1.5, "color": color}
             axes.errorbar(steps, middle, (below, above), label=f"{quantity}, evaluation, 95 % interval", **style)
 
     def state_dict(self) -> dict[str, Any]:
