@@ -149,8 +149,10 @@ class Case:
         self.options, self.shape, self.actions = options, shape, actions
         self.model = build_model(shape, options.device, options.dtype, frozen)
         self.tokenizer = words_tokenizer()
-        self.scorer = ActionScorer(self.model, self.tokenizer, method="tree")
-        self.frozen = ActionScorer(self.model, self.tokenizer, method="tree", frozen_layers=frozen) if frozen else None
+        self.scorer = ActionScorer(self.model, self.tokenizer, method="tree", frozen_layers=frozen)
+        # The frozen case is compared with the package's own way for an adapter in every layer.
+        self.adapted = build_model(shape, options.device, options.dtype) if frozen else self.model
+        self.everywhere = ActionScorer(self.adapted, self.tokenizer, method="tree") if frozen else None
         self.decisions = make_decisions(options.decisions, actions, options.drawn)
 
     def ours(self) -> Tensor:
@@ -161,9 +163,13 @@ class Case:
         """K padded rows per decision."""
         return naive(self.model, self.tokenizer, self.decisions)
 
+    def other(self) -> Tensor:
+        """What the package is compared with."""
+        return self.everywhere.score(self.decisions).log_prob if self.everywhere else self.naive()
+
     def forward_backward(self, log_prob: Callable[[], Tensor]) -> Tensor:
         """The adapter's gradient."""
-        return gradient(self.model, log_prob())
+        return gradient(self.adapted if log_prob == self.other else self.model, log_prob())
 
     def differences(self) -> dict[str, float]:
         """Naive against single rows, ours against naive: greatest in log p, relative in the gradient."""
@@ -183,9 +189,7 @@ class Case:
     def row(self) -> dict[str, float | str | int]:
         """All figures of this case."""
         device, repeats = self.options.device, self.options.repeats
-        sides = {"ours": self.ours, "naive": self.naive}
-        if self.frozen:
-            sides = {"ours": lambda: self.frozen.score(self.decisions).log_prob, "naive": self.ours}
+        sides = {"ours": self.ours, "naive": self.other}
         with torch.no_grad():
             forward = seconds(sides, repeats, device)
         update = seconds({n: lambda f=f: self.forward_backward(f) for n, f in sides.items()}, repeats, device)
@@ -196,7 +200,7 @@ class Case:
             row[f"{phase}_decisions_per_s"] = len(self.decisions) / times["ours"]
         if device.startswith("cuda"):
             row |= self.utilisation(forward["ours"], update["ours"])
-        if not self.frozen:
+        if not self.everywhere:
             row |= self.memory()
         return row
 
@@ -257,7 +261,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--frozen", action="store_true", help="half the layers frozen and remembered, against not")
+    parser.add_argument("--frozen", action="store_true", help="half the layers frozen, against LoRA in all")
     parser.add_argument("--drawn", action="store_true", help="actions drawn from the grid: fewer shared words")
     parser.add_argument("--peak-tflops", type=float, default=989.0, help="of the device, for the utilisation on CUDA")
     parser.add_argument("--json", type=Path, help="also write the figures here")
@@ -272,7 +276,7 @@ def main() -> None:
     if options.peak_of:
         print(Case(options, options.models[0], options.actions[0]).peak(options.peak_of))
         return
-    other = "unfrozen" if options.frozen else "naive"
+    other = "LoRA in all layers" if options.frozen else "naive"
     print(
         f"{options.decisions} decisions, prompt {PROMPT_TOKENS} tokens, {options.dtype}, {options.device}; vs {other}"
     )
