@@ -11,6 +11,7 @@ import torch
 
 from tests import distributed_run, toys
 
+pytestmark = pytest.mark.timeout(600)  # seconds on a free machine, minutes on one that others use as well
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,7 +32,7 @@ def runs(tmp_path_factory):
         command = [sys.executable, "-m", "tests.distributed_run", str(folder)]
         processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
     try:
-        codes = [process.wait(timeout=240) for process in processes]
+        codes = [process.wait(timeout=500) for process in processes]
     finally:
         for process in processes:
             process.kill()
