@@ -11,7 +11,7 @@ import importlib.util
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,15 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.lora import adapter_base, add_lora, is_adapter, load_adapter
 from lightning_twosome.model_folder import bundled_path, check_weights, find_model_folder, first_sentence, read_json
 
-__all__ = ["LanguageModel", "backbone", "bundled_path", "context_length", "decoder_layers", "load_language_model"]
+__all__ = [
+    "LanguageModel",
+    "LanguageModelConfig",
+    "backbone",
+    "bundled_path",
+    "context_length",
+    "decoder_layers",
+    "load_language_model",
+]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _ATTENTION = ("sdpa", "eager")
@@ -62,6 +70,45 @@ class LanguageModel:
     tokenizer: PreTrainedTokenizerFast
     name: str
     revision: str | None = None
+
+
+@dataclass
+class LanguageModelConfig:
+    """Arguments of :func:`~lightning_twosome.load_language_model`.
+
+    Attributes:
+        name: "bundled", a local folder or a hub id.
+        dtype: Of the frozen trunk: "float32", "bfloat16", "float16" or "auto". Trainable weights are float32.
+        revision: Of a hub repository.
+        quantization: ``null`` or "4bit".
+        attn_implementation: Passed on to transformers.
+        lora: Fields of peft's ``LoraConfig``; ``{}`` for the defaults, ``null`` for no adapter.
+        gradient_checkpointing: Recompute the trunk's activations in the backward pass: less memory, more time.
+    """
+
+    name: str = "bundled"
+    dtype: str = "float32"
+    revision: str | None = None
+    quantization: str | None = None
+    attn_implementation: str | None = None
+    lora: dict[str, Any] | None = field(default_factory=dict)
+    gradient_checkpointing: bool = False
+
+    @classmethod
+    def of(cls, value: LanguageModelConfig | Mapping[str, Any] | str) -> LanguageModelConfig:
+        """A config from a config, a mapping of its fields or a name alone."""
+        if isinstance(value, str):
+            return cls(name=value)
+        return value if isinstance(value, LanguageModelConfig) else cls(**value)
+
+    def load(self) -> LanguageModel:
+        """Load the model that is described."""
+        arguments = asdict(self)
+        checkpointing = arguments.pop("gradient_checkpointing")
+        language_model = load_language_model(**arguments)
+        if checkpointing:
+            language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        return language_model
 
 
 def load_language_model(

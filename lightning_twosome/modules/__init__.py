@@ -1,6 +1,6 @@
 """LightningModules: one per algorithm, on the same data module, environments and evaluation."""
 
 from lightning_twosome.modules.on_policy import OnPolicyModule
-from lightning_twosome.modules.twosome_ppo import LanguageModelConfig, TwosomePPO
+from lightning_twosome.modules.twosome_ppo import TwosomePPO
 
-__all__ = ["LanguageModelConfig", "OnPolicyModule", "TwosomePPO"]
+__all__ = ["OnPolicyModule", "TwosomePPO"]

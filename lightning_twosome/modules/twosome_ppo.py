@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +25,7 @@ from lightning_twosome import ppo
 from lightning_twosome.agent import ActorCritic, CriticInput, Normalization
 from lightning_twosome.data import Samples
 from lightning_twosome.errors import UserError
-from lightning_twosome.language_model import load_language_model
+from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.vector_env import State
@@ -38,36 +38,6 @@ UPDATE_METRICS = (
     "policy/clip_fraction", "policy/first_pass_ratio_deviation", "policy/update_stopped", "lr/actor", "lr/critic",
     "lr/beta",
 )  # fmt: skip
-
-
-@dataclass
-class LanguageModelConfig:
-    """Arguments of :func:`~lightning_twosome.load_language_model`.
-
-    Attributes:
-        name: "bundled", a local folder or a hub id.
-        dtype: Of the frozen trunk: "float32", "bfloat16", "float16" or "auto". Trainable weights are float32.
-        revision: Of a hub repository.
-        quantization: ``null`` or "4bit".
-        attn_implementation: Passed on to transformers.
-        lora: Fields of peft's ``LoraConfig``; ``{}`` for the defaults, ``null`` for no adapter.
-        gradient_checkpointing: Recompute the trunk's activations in the backward pass: less memory, more time.
-    """
-
-    name: str = "bundled"
-    dtype: str = "float32"
-    revision: str | None = None
-    quantization: str | None = None
-    attn_implementation: str | None = None
-    lora: dict[str, Any] | None = field(default_factory=dict)
-    gradient_checkpointing: bool = False
-
-    @classmethod
-    def of(cls, value: LanguageModelConfig | Mapping[str, Any] | str) -> LanguageModelConfig:
-        """A config from a config, a mapping of its fields or a name alone."""
-        if isinstance(value, str):
-            return cls(name=value)
-        return value if isinstance(value, LanguageModelConfig) else cls(**value)
 
 
 class TwosomePPO(OnPolicyModule):
@@ -110,7 +80,7 @@ class TwosomePPO(OnPolicyModule):
         self,
         language_model: LanguageModelConfig | str = "bundled",
         normalization: Normalization = "word",
-        beta: float | Literal["mean_count"] = "mean_count",
+        beta: float | Literal["mean_count"] = 1.0,
         learn_beta: bool = False,
         critic: CriticInput = "frozen",
         critic_hidden: Sequence[int] = (128,),
@@ -126,9 +96,9 @@ class TwosomePPO(OnPolicyModule):
         value_clip_coef: float | None = None,
         value_coef: float = 0.5,
         entropy_coef: float = 0.01,
-        anneal_entropy: bool = False,
+        anneal_entropy: bool = True,
         normalize_advantages: bool = True,
-        target_kl: float | None = 0.03,
+        target_kl: float | None = 0.1,
         critic_warmup_iterations: int = 0,
         gamma: float = 0.99,
         gae_lambda: float = 0.95,
@@ -168,11 +138,7 @@ class TwosomePPO(OnPolicyModule):
         """Load the language model and put the critic on it, once the whole config has been found right."""
         if self.actor_critic is not None:
             return
-        arguments = asdict(self.language_model_config)
-        checkpointing = arguments.pop("gradient_checkpointing")
-        language_model = load_language_model(**arguments)
-        if checkpointing:
-            language_model.model.gradient_checkpointing_enable({"use_reentrant": False})
+        language_model = self.language_model_config.load()
         names = (
             "normalization", "beta", "learn_beta", "critic", "critic_hidden", "scoring", "token_budget", "share_work",
             "frozen_layers",
