@@ -39,7 +39,7 @@ from lightning_twosome.rollout import Rollout, RolloutCollector
 from lightning_twosome.vector_env import TextVectorEnv
 
 TASKS = ("twosome/TomatoSalad-v0", "twosome/TomatoLettuceSalad-v0")
-SAVINGS = ("tree", "dedup", "memo", "features")
+SAVINGS = ("tree", "dedup", "memo", "features", "frozen")
 
 
 class PositionCounter:
@@ -174,7 +174,7 @@ def entropy_share(log_probs: Tensor) -> float:
 
 @contextmanager
 def switched_off(agent: ActorCritic, savings: frozenset[str]) -> Iterator[None]:
-    """Our path without some of what it saves; "tree" is the scorer's method and set when the module is made."""
+    """Our path without some of what it saves; "tree" and "frozen" are set when the module is made."""
     patches: list[Any] = []
     if "memo" in savings:
         patches.append(mock.patch.object(agent, "remembered_log_probs", torch.no_grad()(agent.action_log_probs)))
@@ -199,14 +199,19 @@ def switched_off(agent: ActorCritic, savings: frozenset[str]) -> Iterator[None]:
             patch.stop()
 
 
-def make_module(folder: Path, arguments: argparse.Namespace, seed: int, tree: bool = True) -> TwosomePPO:
+def make_module(folder: Path, arguments: argparse.Namespace, seed: int, off: frozenset[str]) -> TwosomePPO:
     """The module under test, its adapter and critic made from ``seed``."""
     L.seed_everything(seed, verbose=False)
+    lora: dict[str, Any] = {"r": 8, "lora_alpha": 16}
+    if arguments.lora_from:
+        layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
+        lora["layers_to_transform"] = list(range(arguments.lora_from, layers))
     module = TwosomePPO(
-        language_model={"name": str(folder), "dtype": arguments.dtype, "lora": {"r": 8, "lora_alpha": 16}},  # type: ignore[arg-type]
+        language_model={"name": str(folder), "dtype": arguments.dtype, "lora": lora},  # type: ignore[arg-type]
         normalization=arguments.normalization,
         beta=arguments.beta,
-        scoring="auto" if tree else "duplicate",
+        scoring="duplicate" if "tree" in off else "auto",
+        frozen_layers=0 if off & {"tree", "frozen"} else arguments.lora_from,
         actor_lr=arguments.actor_lr,
         critic_lr=arguments.critic_lr,
         anneal_lr=False,
@@ -268,7 +273,7 @@ def run(folder: Path, task: str, arguments: argparse.Namespace, seed: int, off: 
     Returns:
         One record an iteration.
     """
-    module = make_module(folder, arguments, seed, tree="tree" not in (off or ()))
+    module = make_module(folder, arguments, seed, off or frozenset())
     data = make_data(task, arguments, seed)
     recorder = Recorder()
     if off is None:
@@ -341,7 +346,7 @@ def _read(record: Any, keys: tuple[str, ...]) -> float:
 def describe(summary: dict[str, Any]) -> str:
     """A summary in a few lines."""
     lines = [
-        f"  ours   {summary['seconds']:9.2f} s   rollout {summary['rollout_seconds']:8.2f}   update "
+        f"  ours   {summary['seconds']:9.2f} s ({summary['cpu_seconds']:.2f} of CPU)   rollout {summary['rollout_seconds']:8.2f}   update "
         f"{summary['update_seconds']:8.2f}   positions {summary['positions_forward']:,.0f} forward, "
         f"{summary['positions_forward_backward']:,.0f} forward+backward"
     ]
@@ -351,7 +356,7 @@ def describe(summary: dict[str, Any]) -> str:
             f"{value:.1f}x" for key, value in summary.items() if key.startswith("ratio_iteration_")
         )
         lines += [
-            f"  naive  {summary['naive_seconds']:9.2f} s   rollout {summary['naive_rollout_seconds']:8.2f}   update "
+            f"  naive  {summary['naive_seconds']:9.2f} s ({summary['naive_cpu_seconds']:.2f} of CPU)   rollout {summary['naive_rollout_seconds']:8.2f}   update "
             f"{summary['naive_update_seconds']:8.2f}   positions {summary['naive_positions_forward']:,.0f} forward, "
             f"{summary['naive_positions_forward_backward']:,.0f} forward+backward",
             f"  ratio  {summary['ratio_seconds']:9.1f} x   rollout {summary['ratio_rollout']:7.1f}x   update "
@@ -376,6 +381,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--normalization", default="token", help="with random weights only token gives a near-uniform policy"
     )
+    parser.add_argument("--lora-from", type=int, default=0, help="first layer with an adapter, on both sides")
     parser.add_argument("--beta", type=float, default=1.0, help="inverse temperature; 1 is near uniform")
     parser.add_argument("--actor-lr", type=float, default=1e-4, help="of the adapter; the policy stays near its start")
     parser.add_argument("--critic-lr", type=float, default=1e-3, help="learning rate of the critic")
