@@ -62,6 +62,13 @@ class Settings:
     prompts_per_forward: int = 16
 
 
+def now(device: torch.device) -> float:
+    """Seconds, once the device has done its work: the process's own on one CPU thread, else the wall clock's."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.process_time() if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter()
+
+
 class NaivePPO:
     """Policy, value and update of the naive loop; its environments and random numbers come from ``collector``.
 
@@ -101,7 +108,7 @@ class NaivePPO:
             iteration: Its number, which seeds the actions.
             minibatches: Index of the decisions of each optimizer step.
         """
-        start = self._clock()
+        start = now(self.device)
         with torch.no_grad():
             rollout = self.collector.collect(self, self.settings.gamma, iteration)
         self.rollout = rollout
@@ -109,19 +116,14 @@ class NaivePPO:
             rollout.rewards, rollout.values, rollout.next_values, rollout.durations, rollout.terminated,
             rollout.truncated, self.settings.gamma, self.settings.gae_lambda,
         )  # fmt: skip
-        middle = self._clock()
+        middle = now(self.device)
         decisions = [state.decision for state in rollout.flat_states()]
         taken = rollout.actions.flatten()
         old = rollout.log_probs.flatten(0, 1).gather(1, taken[:, None]).squeeze(1)
         table = torch.stack([taken.float(), old, advantages.flatten(), returns.flatten()])
         for index in minibatches:
             self._optimizer_step([decisions[i] for i in index], table[:, torch.from_numpy(index)].to(self.device))
-        self.rollout_seconds, self.update_seconds = middle - start, self._clock() - middle
-
-    def _clock(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        self.rollout_seconds, self.update_seconds = middle - start, now(self.device) - middle
 
     # What the collector asks
 
