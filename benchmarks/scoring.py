@@ -288,7 +288,8 @@ def main() -> None:
             f"forward+backward {row['update_ours']:.4f} s ({row['update_ratio']:.1f}x)  "
             + (f"peak {row['peak_naive']:.0f} -> {row['peak_ours']:.0f} MB  " if "peak_ours" in row else "")
             + (f"MFU {row['forward_mfu']:.0%} / {row['update_mfu']:.0%}  " if "forward_mfu" in row else "")
-            + f"max |dlogp| {row['log_prob']:.0e}, gradient {row['gradient']:.0e}",
+            + f"max |dlogp| {row['log_prob']:.0e}, gradient {row['gradient']:.0e}, "
+            + f"naive against single rows {row['naive_vs_single']:.0e}",
             flush=True,
         )
     if options.json:
