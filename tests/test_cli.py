@@ -116,7 +116,7 @@ def test_metrics_after_the_checkpoint_are_dropped_and_made_again(config):
 
 
 def test_a_resumed_run_ends_with_the_weights_of_the_uninterrupted_one(config):
-    constant = ("--model.anneal_lr", "false", "--model.entropy_coef", "0.02")
+    constant = ("--model.anneal_lr", "false", "--model.anneal_entropy", "false", "--model.entropy_coef", "0.02")
     run("fit", "--config", config, "--run_dir", config.parent / "whole", "--trainer.max_epochs", 3, *constant)
     run("fit", "--config", config, "--trainer.max_epochs", 2, *constant)
     run("fit", "--config", config, "--trainer.max_epochs", 3, "--ckpt_path", "last")
