@@ -19,7 +19,7 @@ import copy
 import json
 import platform
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -140,6 +140,9 @@ class Recorder(L.Callback):
             ours, naive, start = (flat(weights, names) for weights in (mine, other, self._before))
             result[f"{part}_weights_relative"] = float((ours - naive).norm() / naive.norm())
             result[f"{part}_change_relative"] = float((ours - naive).norm() / (naive - start).norm())
+        # What AdamW divides by its own size, as of the iteration's last step: rounding before it is amplified.
+        ours, naive = (flat(g, sorted(g)) for g in map(gradients, (module.agent.model, self.naive.model)))
+        result["lora_gradient_relative"] = float((ours - naive).norm() / naive.norm())
         return result
 
 
@@ -153,7 +156,16 @@ def trained_weights(model: nn.Module, critic: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def flat(weights: dict[str, Tensor], names: list[str]) -> Tensor:
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the gradients of the trained weights, float64 on the host."""
+    return {
+        name: parameter.grad.double().cpu()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def flat(weights: dict[str, Tensor], names: Iterable[str]) -> Tensor:
     """The named weights as one vector."""
     return torch.cat([weights[name].flatten() for name in names])
 
@@ -208,6 +220,7 @@ def make_module(folder: Path, arguments: argparse.Namespace, seed: int, off: fro
         actor_lr=arguments.actor_lr,
         critic_lr=arguments.critic_lr,
         anneal_lr=False,
+        anneal_entropy=False,
         target_kl=None,
     )
     module.configure_model()

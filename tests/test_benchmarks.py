@@ -25,7 +25,7 @@ def test_naive_loop_and_ours_end_with_equal_weights(normalization, tmp_path):
     assert differences["log_prob_max"] < 1e-4 and differences["value_max"] < 1e-5
     assert differences["lora_weights_relative"] < 1e-6 and differences["critic_weights_relative"] < 1e-6
     # The change itself, not hidden behind the weights it started from.
-    assert differences["lora_change_relative"] < 1e-3 and differences["critic_change_relative"] < 1e-3
+    assert differences["lora_change_relative"] < 1e-4 and differences["critic_change_relative"] < 1e-4
     assert (tmp_path / "results.json").stat().st_size > 0
 
 
