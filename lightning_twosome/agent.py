@@ -62,7 +62,8 @@ class ActorCritic(nn.Module):
         feature_cache_size: Prompts whose critic feature is kept.
 
     Raises:
-        UserError: Dropout together with ``share_work``; a frozen critic on a model without adapter.
+        UserError: Dropout together with ``share_work``; a shared ``scoring`` without it; a frozen critic on a model
+            without adapter.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class ActorCritic(nn.Module):
         self.normalization = normalization
         self.critic_input = critic
         self.share_work = share_work
-        self._refuse_contradictions()
+        self._refuse_contradictions(scoring)
         self.scorer = ActionScorer(
             language_model.model,
             language_model.tokenizer,
@@ -103,13 +104,19 @@ class ActorCritic(nn.Module):
         self._features: OrderedDict[str, Tensor] = OrderedDict()
         self._feature_cache_size = feature_cache_size
 
-    def _refuse_contradictions(self) -> None:
+    def _refuse_contradictions(self, scoring: str) -> None:
         dropout = next((m.p for m in self.model.modules() if isinstance(m, nn.Dropout) and m.p > 0), None)
         if self.share_work and dropout is not None:
             raise UserError(
                 f"The language model has dropout {dropout}, with which remembered and shared scores are not exact: "
                 "set lora.lora_dropout to 0, or "
                 "share_work to false to train with dropout at the price of speed."
+            )
+        if not self.share_work and scoring in ("tree", "cache"):
+            raise UserError(
+                f"scoring={scoring!r} shares the prompt between actions, which share_work=false forbids: set scoring "
+                "to "
+                "'duplicate' or 'auto'."
             )
         if self.normalization not in NORMALIZATIONS:
             raise UserError(
@@ -212,7 +219,7 @@ class ActorCritic(nn.Module):
 
     def values(self, prompts: Sequence[str]) -> Tensor:
         """Value of each prompt [B], differentiable in the critic and, with ``critic="adapted"``, in the adapter."""
-        different, index = unique_items(prompts)
+        different, index = unique_items(prompts) if self.share_work else (list(prompts), list(range(len(prompts))))
         features = (
             self._adapted_features(different) if self.critic_input == "adapted" else self._frozen_features(different)
         )

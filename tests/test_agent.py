@@ -256,6 +256,8 @@ def test_contradictions_are_named():
         agent(critic="both")
     with pytest.raises(UserError, match="normalization='letters' is unknown"):
         agent(normalization="letters")
+    with pytest.raises(UserError, match="scoring='tree' shares the prompt"):
+        agent(share_work=False, scoring="tree")
 
 
 def test_trained_weights_stay_float32_whatever_the_module_is_turned_into():

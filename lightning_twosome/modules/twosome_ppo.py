@@ -178,8 +178,6 @@ class TwosomePPO(OnPolicyModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """One AdamW with a named group each for actor, critic and, if it is learned, beta."""
-        for parameter in (*self.agent.actor_parameters(), *self.agent.critic_parameters()):
-            parameter.data = parameter.data.float()
         beta = self.agent.log_beta
         groups = [
             {
