@@ -6,11 +6,16 @@ loading torch.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_twosome.envs import register_environments
+
+# Before torch is loaded: OpenMP's idle threads otherwise spin, and where other programs want the cores that made the
+# quickstart more than ten times slower; passive waiting costs nothing on an idle machine.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from lightning_twosome.agent import ActorCritic
