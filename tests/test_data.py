@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from lightning_twosome import RolloutDataModule
-from lightning_twosome.data import EpisodeLoader, Samples
+from lightning_twosome.data import EpisodeLoader
 from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import RolloutCollector
+from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import TextVectorEnv
 from tests import toys
 from tests.toys import Corridor, TextPolicy

@@ -14,11 +14,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lightning_twosome.data import EpisodeBatch, Samples
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.ppo import explained_variance, smdp_advantages
 from lightning_twosome.rollout import Episode, Rollout
+from lightning_twosome.samples import EpisodeBatch, Samples
 from lightning_twosome.vector_env import State
 
 PROGRESS_BAR = ("rollout/return", "rollout/success", "policy/kl", "time/env_steps_per_second")

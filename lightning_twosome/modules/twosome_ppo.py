@@ -23,11 +23,11 @@ from torch.optim import AdamW, Optimizer
 
 from lightning_twosome import ppo
 from lightning_twosome.agent import ActorCritic, CriticInput, Normalization
-from lightning_twosome.data import Samples
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import State
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,109 @@
+"""What a Lightning batch is here: decisions to learn from, or episodes to play."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_twosome.agent import unique_items
+from lightning_twosome.decisions import Decision
+from lightning_twosome.vector_env import State, TextVectorEnv
+
+# Plain classes: Lightning copies a dataclass and, with precision bf16-true, rounds the tensors in it.
+
+
+class Samples:
+    """B decisions of a rollout, flattened, with what the update needs.
+
+    Args:
+        states: B states.
+        actions: int64 [B], index of the taken action.
+        log_probs: float32 [B, K], log-probability of every offered action when it was taken.
+        values: float32 [B], value when it was taken.
+        advantages: float32 [B].
+        returns: float32 [B].
+    """
+
+    def __init__(
+        self,
+        states: list[State],
+        actions: Tensor,
+        log_probs: Tensor,
+        values: Tensor,
+        advantages: Tensor,
+        returns: Tensor,
+    ) -> None:
+        self.states = states
+        self.actions = actions
+        self.log_probs = log_probs
+        self.values = values
+        self.advantages = advantages
+        self.returns = returns
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """The B decisions."""
+        return [state.decision for state in self.states]
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if name != "states"}
+
+    def select(self, index: np.ndarray) -> Samples:
+        """The samples at ``index``, in its order."""
+        rows = torch.from_numpy(index)
+        return type(self)([self.states[i] for i in index], **{name: t[rows] for name, t in self._tensors().items()})
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> Samples:
+        """The same with its tensors on ``device``."""
+        return type(self)(
+            self.states, **{name: t.to(device, non_blocking=non_blocking) for name, t in self._tensors().items()}
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Primitives and tensors only, each different decision once."""
+        different, index = unique_items(self.decisions)
+        vectors = [torch.as_tensor(s.vector) for s in self.states if s.vector is not None]
+        return {
+            "decisions": [[decision.prompt, list(decision.actions)] for decision in different],
+            "index": index,
+            "vectors": torch.stack(vectors) if len(vectors) == len(self) else None,
+            "action_ids": [None if s.action_ids is None else list(s.action_ids) for s in self.states],
+            **self._tensors(),
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: dict[str, Any]) -> Samples:
+        """Undo :meth:`state_dict`."""
+        tensors = dict(state)
+        decisions = [Decision(prompt, tuple(actions)) for prompt, actions in tensors.pop("decisions")]
+        vectors, action_ids = tensors.pop("vectors"), tensors.pop("action_ids")
+        states = [
+            State(decisions[d], None if vectors is None else vectors[row].numpy(), None if ids is None else tuple(ids))
+            for row, (d, ids) in enumerate(zip(tensors.pop("index"), action_ids, strict=True))
+        ]
+        return cls(states, **tensors)
+
+
+class EpisodeBatch:
+    """Episodes for an evaluation step to play.
+
+    Args:
+        env: Where to play them.
+        seeds: Seed of each.
+        greedy: Take the most probable action instead of sampling.
+    """
+
+    def __init__(self, env: TextVectorEnv, seeds: tuple[int, ...], greedy: bool) -> None:
+        self.env = env
+        self.seeds = seeds
+        self.greedy = greedy
+
+    def to(self, device: torch.device) -> EpisodeBatch:
+        """Nothing to move: what is here lives on the host."""
+        return self
