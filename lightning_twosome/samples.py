@@ -68,10 +68,15 @@ class Samples:
     def state_dict(self) -> dict[str, Any]:
         """Primitives and tensors only, each different decision once."""
         different, index = unique_items(self.decisions)
+        restatements, restatement_index = unique_items([state.restatement for state in self.states])
         vectors = [torch.as_tensor(s.vector) for s in self.states if s.vector is not None]
         return {
-            "decisions": [[decision.prompt, list(decision.actions)] for decision in different],
+            "decisions": [_plain(decision) for decision in different],
             "index": index,
+            "restatements": [None if restatement is None else _plain(restatement) for restatement in restatements],
+            "restatement_index": restatement_index,
+            "players": [state.player for state in self.states],
+            "tasks": [state.task for state in self.states],
             "vectors": torch.stack(vectors) if len(vectors) == len(self) else None,
             "action_ids": [None if s.action_ids is None else list(s.action_ids) for s in self.states],
             **self._tensors(),
@@ -81,13 +86,30 @@ class Samples:
     def from_state_dict(cls, state: dict[str, Any]) -> Samples:
         """Undo :meth:`state_dict`."""
         tensors = dict(state)
-        decisions = [Decision(prompt, tuple(actions)) for prompt, actions in tensors.pop("decisions")]
+        decisions = [_decision(plain) for plain in tensors.pop("decisions")]
+        restatements = [None if plain is None else _decision(plain) for plain in tensors.pop("restatements")]
         vectors, action_ids = tensors.pop("vectors"), tensors.pop("action_ids")
+        names = ("index", "restatement_index", "players", "tasks")
         states = [
-            State(decisions[d], None if vectors is None else vectors[row].numpy(), None if ids is None else tuple(ids))
-            for row, (d, ids) in enumerate(zip(tensors.pop("index"), action_ids, strict=True))
+            State(
+                decision=decisions[decision],
+                vector=None if vectors is None else vectors[row].numpy(),
+                action_ids=None if action_ids[row] is None else tuple(action_ids[row]),
+                player=player,
+                task=task,
+                restatement=restatements[restatement],
+            )
+            for row, (decision, restatement, player, task) in enumerate(zip(*map(tensors.pop, names), strict=True))
         ]
         return cls(states, **tensors)
+
+
+def _plain(decision: Decision) -> list[Any]:
+    return [decision.prompt, list(decision.actions)]
+
+
+def _decision(plain: list[Any]) -> Decision:
+    return Decision(plain[0], tuple(plain[1]))
 
 
 class EpisodeBatch:

@@ -36,11 +36,18 @@ class State:
         vector: Symbolic observation, for policies that read no text; ``None`` where the environment gives none.
         action_ids: Index of each offered action in the environment's fixed list; ``None`` where the environment gives
             none.
+        player: Who decides, where several players take turns in one environment.
+        task: Name of the episode's task; ``None`` where the environment has one task only.
+        restatement: The same state and actions, in the same order, in other words; ``None`` where the environment gives
+            none.
     """
 
     decision: Decision
     vector: np.ndarray | None = None
     action_ids: tuple[int, ...] | None = None
+    player: int = 0
+    task: str | None = None
+    restatement: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,45 @@ class Reporter(gym.Wrapper):
                 f"Environment {self.name!r} gave info['actions'] = {actions!r}; it must be a non-empty tuple of str, "
                 "the valid actions of this state."
             )
-        return State(Decision(prompt, tuple(actions)), info.get("vector"), info.get("action_ids"))
+        return State(
+            decision=Decision(prompt, tuple(actions)),
+            vector=info.get("vector"),
+            action_ids=info.get("action_ids"),
+            player=self._player(info),
+            task=self._task(info),
+            restatement=self._restatement(info, len(actions)),
+        )
+
+    def _player(self, info: dict[str, Any]) -> int:
+        player = info.get("player", 0)
+        if not isinstance(player, int | np.integer) or isinstance(player, bool) or player < 0:
+            raise UserError(
+                f"Environment {self.name!r} reported info['player'] = {player!r}; it must be an int of at least 0, the "
+                "player who decides next."
+            )
+        return int(player)
+
+    def _task(self, info: dict[str, Any]) -> str | None:
+        task = info.get("task")
+        if task is not None and (not isinstance(task, str) or not task.strip()):
+            raise UserError(
+                f"Environment {self.name!r} reported info['task'] = {task!r}; it must be a non-empty str, the name of "
+                "the episode's task."
+            )
+        return task
+
+    def _restatement(self, info: dict[str, Any], num_actions: int) -> Decision | None:
+        """The same state in other words, which must offer as many actions as the state itself."""
+        restatement = info.get("restatement")
+        if restatement is None:
+            return None
+        match restatement:
+            case (str() as prompt, (tuple() | list()) as actions) if len(actions) == num_actions:
+                return Decision(prompt, tuple(actions))
+        raise UserError(
+            f"Environment {self.name!r} reported info['restatement'] = {restatement!r}; it must be a pair of a prompt "
+            f"(str) and the same {num_actions} actions in the same order (tuple of str)."
+        )
 
 
 class TextVectorEnv:

@@ -1,6 +1,7 @@
 """The data module: arguments, minibatches, the share of every process, and samples that survive a checkpoint."""
 
 import io
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import torch
 
 from lightning_twosome import RolloutDataModule
 from lightning_twosome.data import EpisodeLoader
+from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import RolloutCollector
 from lightning_twosome.samples import Samples
@@ -105,6 +107,7 @@ def assert_same_samples(first, second):
     assert first.decisions == second.decisions
     for a, b in zip(first.states, second.states, strict=True):
         assert a.action_ids == b.action_ids and np.array_equal(a.vector, b.vector)
+        assert (a.player, a.task, a.restatement) == (b.player, b.task, b.restatement)
     for name in ("actions", "log_probs", "values", "advantages", "returns"):
         assert torch.equal(getattr(first, name), getattr(second, name)), name
 
@@ -126,6 +129,19 @@ def test_samples_survive_a_safe_checkpoint():
     state = torch.load(buffer, weights_only=True)
     assert len(state["decisions"]) < len(samples()), "each different decision once"
     assert_same_samples(Samples.from_state_dict(state), samples())
+
+
+def test_player_task_and_restatement_survive_too():
+    played = samples()
+    restatement = Decision("In other words.", ("go", "stay"))
+    played.states[1] = replace(played.states[1], player=1, task="soup", restatement=restatement)
+    played.states[2] = replace(played.states[2], task="salad", restatement=restatement)
+    buffer = io.BytesIO()
+    torch.save(played.state_dict(), buffer)
+    buffer.seek(0)
+    state = torch.load(buffer, weights_only=True)
+    assert len(state["restatements"]) == 2, "none and one"
+    assert_same_samples(Samples.from_state_dict(state), played)
 
 
 def test_samples_without_vectors_survive_too():

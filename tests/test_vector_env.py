@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.vector_env import TextVectorEnv
 from tests.toys import Buttons, Corridor, TextEnv
@@ -51,6 +52,16 @@ def test_mistakes_of_an_environment_are_named():
     assert "info['duration'] = 1.5" in refuse_step(step_info={"actions": ("go",), "duration": 1.5})
 
 
+def test_mistakes_in_optional_reports_are_named():
+    for wrong in (-1, 0.5, "cook", True):
+        assert f"info['player'] = {wrong!r}" in refuse_reset(reset_info={"actions": ("go",), "player": wrong})
+    for wrong in (3, "", " "):
+        assert f"info['task'] = {wrong!r}" in refuse_reset(reset_info={"actions": ("go",), "task": wrong})
+    for wrong in ("Text.", ("Text.",), ("Text.", "go"), ("Text.", ("go", "stay")), (1, ("go",))):
+        message = refuse_step(step_info={"actions": ("go",), "restatement": wrong})
+        assert f"info['restatement'] = {wrong!r}" in message and "the same 1 actions" in message
+
+
 def test_step_rewards_must_agree_with_reward_and_duration():
     info = {"actions": ("go",), "step_rewards": (0.25, 0.25)}
     assert "the reward 1.0 with info['step_rewards'] that sum to 0.5" in refuse_step(step_info=info | {"duration": 2})
@@ -66,8 +77,19 @@ def test_optional_reports_have_defaults():
     env = TextVectorEnv([partial(Faulty, reward=0.5)])
     state = env.reset({0: 0})[0]
     assert state.decision.actions == ("go",) and state.vector is None and state.action_ids is None
+    assert state.player == 0 and state.task is None and state.restatement is None
     (transition,) = env.step([0])
     assert transition.step_rewards == (0.5,) and transition.duration == 1 and transition.success is None
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_player_task_and_restatement_are_reported(vectorization):
+    info = {"actions": ("go",), "player": np.int64(1), "task": "soup", "restatement": ["Other words.", ["walk"]]}
+    env = TextVectorEnv([partial(Faulty, reset_info=info, step_info=info)], vectorization)
+    for state in (env.reset({0: 0})[0], env.step([0])[0].state):
+        assert (state.player, state.task) == (1, "soup") and type(state.player) is int
+        assert state.restatement == Decision("Other words.", ("walk",))
+    env.close()
 
 
 def test_a_list_of_actions_and_numpy_numbers_are_understood():
