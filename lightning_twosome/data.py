@@ -23,6 +23,7 @@ import torch
 from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADERS
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.hooks import call_hook
 from lightning_twosome.rollout import (
     EVALUATION_STREAM,
     MINIBATCH_STREAM,
@@ -192,6 +193,9 @@ class RolloutDataModule(L.LightningDataModule):
         self.iteration += 1
         self.env_steps += self.steps_per_iteration
         self.rollout_seconds = time.perf_counter() - start
+        call_hook(trainer, "on_rollout_end", rollout)
+        for episode in rollout.episodes:
+            call_hook(trainer, "on_episode_end", episode)
         return samples
 
     def minibatches(self, iteration: int, fixed: bool) -> list[np.ndarray]:

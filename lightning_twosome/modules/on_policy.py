@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
+from lightning_twosome.hooks import call_hook
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.ppo import explained_variance, smdp_advantages
 from lightning_twosome.rollout import Episode, Rollout
@@ -145,6 +146,7 @@ class OnPolicyModule(L.LightningModule):
             self.log(name, value, prog_bar=name in PROGRESS_BAR)
         self.log("env_steps", float(self.data.env_steps))
         self.log_step()
+        call_hook(self.trainer, "on_policy_update", {name: float(value) for name, value in values.items()})
 
     def log_step(self) -> None:
         """Put environment steps on the loggers' x axis."""
