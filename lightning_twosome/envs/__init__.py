@@ -21,3 +21,13 @@ def register_environments() -> None:
                 order_enforce=False,
                 disable_env_checker=True,
             )
+    for level in (None, "GoToRedBall", "GoToLocal", "PickupLoc", "PutNextLocal", "OpenDoor"):
+        environment_id = "twosome/BabyAI-v0" if level is None else f"twosome/BabyAI-{level}-v0"
+        if environment_id not in gymnasium.registry:
+            gymnasium.register(
+                id=environment_id,
+                entry_point="lightning_twosome.envs.babyai.env:BabyAIEnv",
+                kwargs={} if level is None else {"level": level},
+                order_enforce=False,
+                disable_env_checker=True,
+            )
