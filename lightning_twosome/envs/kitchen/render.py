@@ -1,39 +1,29 @@
 """The kitchen as a picture for people: where everything is, raw or chopped, who carries what, and what was done last.
 
-    +-------------------------------+
-    | tomato salad                  |   the goal
-    +-------------------------------+
-    |  counters, floor, cook        |   what the cook cannot see is veiled
-    +-------------------------------+
-    | last action                   |
-    | reward              steps     |
-    +-------------------------------+
-
-Everything is drawn SCALE times too large and shrunk at the end, which smooths the edges. Coordinates in this file are
-those of the finished picture.
++-------------------------------+
+| tomato salad                  |   the goal
++-------------------------------+
+|  counters, floor, cook        |   what the cook cannot see is veiled
++-------------------------------+
+| last action                   |
+| reward              steps     |
++-------------------------------+
 """
 
 from __future__ import annotations
 
 import textwrap
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_twosome.envs.canvas import INK, PALE_INK, Picture
 from lightning_twosome.envs.kitchen.simulator import HAND, HOME, SERVED, Kitchen, State
 from lightning_twosome.envs.kitchen.task import Cell
 from lightning_twosome.envs.kitchen.view import Item, item_at
-from lightning_twosome.errors import UserError
 
-if TYPE_CHECKING:
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-SCALE = 3
 CELL, HEADER, FOOTER = 88, 46, 84
 
-INK, PALE_INK, PAPER = "#2b2d33", "#6d717b", "#fbfaf7"
 FLOOR, FLOOR_LINE = "#efe7da", "#e2d7c5"
 COUNTER, COUNTER_EDGE = "#b9a48a", "#9c876d"
 WOOD, WOOD_EDGE = "#e6bd83", "#b98a4e"
@@ -56,13 +46,13 @@ def draw(kitchen: Kitchen, state: State, steps: int, last: tuple[str, float] | N
     Returns:
         uint8 [height, width, 3].
     """
-    picture = _Picture(kitchen.task.width * CELL, HEADER + kitchen.task.height * CELL + FOOTER)
+    picture = Picture(kitchen.task.width * CELL, HEADER + kitchen.task.height * CELL + FOOTER)
     _KitchenPainter(picture, kitchen, state).paint()
     _captions(picture, kitchen, steps, last)
     return picture.pixels()
 
 
-def _captions(picture: _Picture, kitchen: Kitchen, steps: int, last: tuple[str, float] | None) -> None:
+def _captions(picture: Picture, kitchen: Kitchen, steps: int, last: tuple[str, float] | None) -> None:
     top, right = picture.height - FOOTER, picture.width - 16
     picture.text((16, HEADER / 2), kitchen.task.name[:1].upper() + kitchen.task.name[1:], 20, INK, "lm")
     picture.text((right, HEADER / 2), f"step {steps} of {kitchen.task.horizon}", 15, PALE_INK, "rm")
@@ -79,7 +69,7 @@ def _captions(picture: _Picture, kitchen: Kitchen, steps: int, last: tuple[str, 
 class _KitchenPainter:
     """Paints the grid with what is on it."""
 
-    def __init__(self, picture: _Picture, kitchen: Kitchen, state: State) -> None:
+    def __init__(self, picture: Picture, kitchen: Kitchen, state: State) -> None:
         self.picture, self.kitchen, self.task, self.state = picture, kitchen, kitchen.task, state
 
     def paint(self) -> None:
@@ -136,7 +126,7 @@ class _KitchenPainter:
         for row in range(self.task.height):
             for column in range(self.task.width):
                 if not self.kitchen.sees(self.state.agent, (row, column)):
-                    self.picture.veil(_center((row, column)))
+                    self.picture.veil(_center((row, column)), CELL, CELL, VEIL)
         radius, (row, column) = self.task.view_radius, self.state.agent
         top, bottom = max(row - radius, 0), min(row + radius, self.task.height - 1)
         left, right = max(column - radius, 0), min(column + radius, self.task.width - 1)
@@ -201,80 +191,6 @@ class _KitchenPainter:
         self.picture.tag((x, y + CELL / 2 - 3), textwrap.wrap(text, 13), faint)
 
 
-class _Picture:
-    """A canvas with a few shapes; draws SCALE times too large."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self._pil = _pillow()
-        self.width, self.height = width, height
-        self.image = self._pil.Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
-        self.canvas = self._pil.ImageDraw.Draw(self.image, "RGBA")
-
-    def pixels(self) -> NDArray[np.uint8]:
-        small = self.image.resize((self.width, self.height), self._pil.Image.Resampling.LANCZOS)
-        return np.asarray(small, dtype=np.uint8)
-
-    def box(
-        self, center: tuple[float, float], width: float, height: float, fill: str, edge: str, radius: float
-    ) -> None:
-        self.canvas.rounded_rectangle(
-            _around(center, width / 2, height / 2), radius * SCALE, fill=fill, outline=edge, width=int(1.5 * SCALE)
-        )
-
-    def disc(
-        self,
-        center: tuple[float, float],
-        radius: float,
-        fill: str,
-        edge: str | None = None,
-        squash: float = 1.0,
-        opacity: int = 255,
-    ) -> None:
-        color = (*self._pil.ImageColor.getrgb(fill), opacity)
-        self.canvas.ellipse(_around(center, radius, radius * squash), fill=color, outline=edge, width=int(1.5 * SCALE))
-
-    def ring(self, center: tuple[float, float], radius: float, edge: str) -> None:
-        for start in range(0, 360, 30):
-            self.canvas.arc(_around(center, radius, radius), start, start + 17, fill=edge, width=int(1.5 * SCALE))
-
-    def wedge(self, center: tuple[float, float], radius: float, fill: str, edge: str) -> None:
-        """A slice: half of a disc, with its rind."""
-        self.canvas.pieslice(_around(center, radius, radius), 190, 350, fill=fill, outline=edge, width=SCALE)
-
-    def half_disc(self, center: tuple[float, float], width: float, depth: float, fill: str, edge: str) -> None:
-        self.canvas.chord(_around(center, width, depth), 0, 180, fill=fill, outline=edge, width=int(1.5 * SCALE))
-
-    def line(self, points: list[tuple[float, float]], color: str, width: float) -> None:
-        self.canvas.line(
-            [(x * SCALE, y * SCALE) for x, y in points], fill=color, width=int(width * SCALE), joint="curve"
-        )
-
-    def check(self, center: tuple[float, float], color: str) -> None:
-        x, y = center
-        self.disc(center, 11, color)
-        self.line([(x - 5, y), (x - 1, y + 4), (x + 6, y - 4)], "#ffffff", 2.6)
-
-    def veil(self, center: tuple[float, float]) -> None:
-        self.canvas.rectangle(_around(center, CELL / 2, CELL / 2), fill=VEIL)
-
-    def outline(self, left: float, top: float, right: float, bottom: float) -> None:
-        edge = tuple(value * SCALE for value in (left + 1, top + 1, right - 2, bottom - 2))
-        self.canvas.rectangle(edge, outline=(255, 255, 255, 190), width=2 * SCALE)
-
-    def text(self, position: tuple[float, float], text: str, size: float, color: str, anchor: str) -> None:
-        x, y = position
-        self.canvas.text((x * SCALE, y * SCALE), text, fill=color, font=_font(size), anchor=anchor)
-
-    def tag(self, bottom: tuple[float, float], lines: list[str], faint: bool) -> None:
-        """A label on a pale ground that ends at the bottom given."""
-        width = max(self.canvas.textlength(line, font=_font(12)) / SCALE for line in lines) + 10
-        x, y = bottom[0], bottom[1] - 7.5 * len(lines)
-        ground = (*self._pil.ImageColor.getrgb(PAPER), 90 if faint else 225)
-        self.canvas.rounded_rectangle(_around((x, y), width / 2, 7.5 * len(lines)), 7 * SCALE, fill=ground)
-        for index, line in enumerate(lines):
-            self.text((x, y + 14 * (index - (len(lines) - 1) / 2)), line, 12, PALE_INK if faint else INK, "mm")
-
-
 def _describe(item: Item) -> str:
     if item.name != "bowl":
         return f"{'chopped' if item.chopped else 'raw'} {item.name}"
@@ -287,23 +203,3 @@ def _colors(food: str) -> tuple[str, str]:
 
 def _center(cell: Cell) -> tuple[float, float]:
     return (cell[1] + 0.5) * CELL, HEADER + (cell[0] + 0.5) * CELL
-
-
-def _around(center: tuple[float, float], x_radius: float, y_radius: float) -> tuple[float, float, float, float]:
-    x, y = center
-    return (x - x_radius) * SCALE, (y - y_radius) * SCALE, (x + x_radius) * SCALE, (y + y_radius) * SCALE
-
-
-@lru_cache(maxsize=16)
-def _font(size: float) -> FreeTypeFont | ImageFont:
-    return _pillow().ImageFont.load_default(size * SCALE)  # type: ignore[no-any-return]
-
-
-def _pillow() -> Any:
-    try:
-        import PIL.ImageColor
-        import PIL.ImageDraw
-        import PIL.ImageFont
-    except ImportError as error:
-        raise UserError("drawing the kitchen needs Pillow, which is not installed: run `pip install pillow`") from error
-    return PIL

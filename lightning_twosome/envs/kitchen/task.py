@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
 
-import yaml
-
-from lightning_twosome.errors import UserError
+from lightning_twosome.envs.task_file import TaskFile, find_task
 
 Cell = tuple[int, int]
 """(row, column), counted from the top left."""
@@ -74,13 +71,7 @@ class KitchenTask:
 
 def load_task(task: str) -> KitchenTask:
     """Read a bundled task by its name, or any task by the path of its YAML file (ending in .yaml or .yml)."""
-    name = str(task)
-    path = Path(name).resolve() if name.endswith((".yaml", ".yml")) else BUNDLED_TASKS / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(entry.stem for entry in BUNDLED_TASKS.glob("*.yaml")))
-        raise UserError(
-            f"there is no kitchen task {name!r}: give the path of a YAML file that exists or one of {known}"
-        )
+    path = find_task(task, BUNDLED_TASKS, "kitchen")
     return _read(path, path.stat().st_mtime_ns)
 
 
@@ -89,25 +80,11 @@ def _read(path: Path, _modified: int) -> KitchenTask:
     return _Reader(path).task()
 
 
-class _Reader:
-    """Turns one YAML file into a task and names the file and the key in every complaint."""
+class _Reader(TaskFile):
+    """Turns one YAML file into a task."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise UserError(f"kitchen task {path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(data, dict):
-            raise UserError(f"kitchen task {path} must be a mapping of keys to values, not {type(data).__name__}")
-        if missing := sorted(KEYS - data.keys()):
-            self.complain(f"lacks the key {missing[0]!r}")
-        if unknown := sorted(str(key) for key in data.keys() - KEYS - OPTIONAL_KEYS):
-            self.complain(f"has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(KEYS | OPTIONAL_KEYS))}")
-        self.data = data
-
-    def complain(self, message: str) -> NoReturn:
-        raise UserError(f"kitchen task {self.path} {message}")
+        super().__init__(path, "kitchen", KEYS, OPTIONAL_KEYS)
 
     def task(self) -> KitchenTask:
         rows = self.get("map", str).split()
@@ -119,9 +96,6 @@ class _Reader:
         recipe = self.names("recipe", foods)
         if not recipe or not boards:
             self.complain("needs at least one food in 'recipe' and one board, a digit, on 'map'")
-        optimum = self.data.get("optimal_discounted_return")
-        if not isinstance(optimum, (int, float, type(None))):
-            self.complain(f"has optimal_discounted_return = {optimum!r}, which must be a number")
         return KitchenTask(
             name=self.get("name", str),
             height=len(rows),
@@ -138,21 +112,8 @@ class _Reader:
             horizon=self.number("horizon", 1),
             rewards=self.rewards(),
             task_index=self.number("task_index", 0, N_TASK_INDICES - 1),
-            optimal_discounted_return=None if optimum is None else float(optimum),
+            optimal_discounted_return=self.optional_number("optimal_discounted_return"),
         )
-
-    def get(self, key: str, kind: type) -> Any:
-        value = self.data[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
-            self.complain(f"has {key} = {value!r}, which must be a {kind.__name__}")
-        return value
-
-    def number(self, key: str, least: int, most: int | None = None) -> int:
-        value = self.get(key, int)
-        if value < least or (most is not None and value > most):
-            limits = f"at least {least}" if most is None else f"between {least} and {most}"
-            self.complain(f"has {key} = {value}, which must be {limits}")
-        return int(value)
 
     def letters(self) -> dict[str, str]:
         letters = self.get("foods", dict)
