@@ -14,6 +14,7 @@ class Graph:
     """Every reachable state and transition; arrays [states, actions]. ``next`` is -1 after a correct delivery."""
 
     def __init__(self, task):
+        self.name = task
         self.task = load_task(task)
         self.kitchen = Kitchen(self.task)
         self.states = [self.kitchen.initial]

@@ -130,9 +130,51 @@ def test_delivery_beyond_the_horizon_is_paid_and_terminates(faithful):
 # The figures
 
 
-def test_optimum_equals_the_task_file(graph):
-    _, values = graph.optimal_values()
-    assert values[0, 0].max() == pytest.approx(graph.task.optimal_discounted_return, abs=1e-6)
+@pytest.mark.parametrize(("task", "optimum"), [("TomatoSalad", 0.920518), ("TomatoLettuceSalad", 0.947656)])
+def test_optimum(task, optimum):
+    _, values = Graph(task).optimal_values()
+    assert values[0, 0].max() == pytest.approx(optimum, abs=1e-6)
+    assert make(task).unwrapped.optimal_discounted_return() == pytest.approx(values[0, 0].max(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("task", "undiscounted"), [("TomatoSalad", 1.172), ("TomatoLettuceSalad", 1.355)])
+def test_optimum_for_other_discounts(task, undiscounted):
+    env = make(task).unwrapped
+    assert env.optimal_discounted_return(1.0) == pytest.approx(undiscounted)
+    assert env.optimal_discounted_return(0.5) < 0 < env.optimal_discounted_return(0.9) < env.optimal_discounted_return()
+    for gamma in (0.0, 1.01):
+        with pytest.raises(UserError, match=f"gamma = {gamma}"):
+            env.optimal_discounted_return(gamma)
+
+
+@pytest.mark.parametrize("gamma", [0.9, 0.99, 1.0])
+@pytest.mark.parametrize("faithful", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_the_expert_attains_the_optimum(task, faithful, gamma):
+    env, ended, rewards = make(task, faithful=faithful).unwrapped, False, []
+    env.reset()
+    while not ended:
+        *_, ended, _, info = env.step(env.expert_action(gamma))
+        rewards += info["step_rewards"]
+    value = sum(gamma**step * reward for step, reward in enumerate(rewards))
+    assert value == pytest.approx(env.optimal_discounted_return(gamma), abs=1e-9)
+    assert info["success"]
+
+
+def test_the_expert_is_best_in_every_state(graph):
+    """Against the independent solution, whatever was done and paid before."""
+    paid_sets, values = graph.optimal_values()
+    env = make(graph.name).unwrapped
+    env.reset()
+    for paid, rows in zip(paid_sets, values, strict=True):
+        for state, row in zip(graph.states, rows, strict=True):
+            env.state, env._paid = state, set(paid)
+            assert row[env.expert_action()] == pytest.approx(row.max(), abs=1e-9)
+
+
+def test_the_expert_is_asked_within_an_episode():
+    with pytest.raises(UserError, match="call reset"):
+        KitchenEnv("TomatoSalad").expert_action()
 
 
 @pytest.mark.parametrize(
@@ -149,7 +191,7 @@ def test_optimal_plan(task, durations, undiscounted):
     rewards = [reward for step in steps for reward in step[4]["step_rewards"]]
     assert [step[4]["duration"] for step in steps] == durations
     assert sum(step[1] for step in steps) == pytest.approx(undiscounted)
-    assert discounted(rewards) == pytest.approx(env.unwrapped.optimal_discounted_return, abs=1e-6)
+    assert discounted(rewards) == pytest.approx(env.unwrapped.optimal_discounted_return(), abs=1e-6)
     assert steps[-1][2] and steps[-1][4]["success"] is True
 
 

@@ -13,8 +13,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from lightning_twosome.envs.kitchen.simulator import CHOPPED, DELIVERED, REJECTED, Kitchen, Outcome, State
+from lightning_twosome.envs.kitchen.solver import Solution
 from lightning_twosome.envs.kitchen.task import KitchenTask, load_task
-from lightning_twosome.envs.kitchen.text import Narrator
+from lightning_twosome.envs.kitchen.text import PROMPT_STYLES, Narrator
 from lightning_twosome.envs.kitchen.view import look, vector
 from lightning_twosome.errors import UserError
 
@@ -35,9 +36,10 @@ class World:
 
     def __init__(self, task: KitchenTask) -> None:
         self.kitchen = Kitchen(task)
-        self._narrator = Narrator(task)
+        self._narrators = {style: Narrator(task, style) for style in PROMPT_STYLES}
         self._outcomes: dict[tuple[State, int], Outcome] = {}
-        self._scenes: dict[State, Scene] = {}
+        self._scenes: dict[tuple[State, str], Scene] = {}
+        self._solutions: dict[float, Solution] = {}
         self._payments: dict[tuple[int, float], tuple[tuple[float, ...], float]] = {}
 
     def act(self, state: State, action: int) -> Outcome:
@@ -47,14 +49,21 @@ class World:
             outcome = self._outcomes[state, action] = self.kitchen.act(state, self.kitchen.task.actions[action])
         return outcome
 
-    def scene(self, state: State) -> Scene:
+    def scene(self, state: State, style: str = PROMPT_STYLES[0]) -> Scene:
         """The words and numbers of a state."""
-        scene = self._scenes.get(state)
+        scene = self._scenes.get((state, style))
         if scene is None:
-            view = look(self.kitchen, state)
-            actions = self._narrator.actions(view)
-            scene = self._scenes[state] = Scene(self._narrator.prompt(view), actions, vector(self.kitchen, state))
+            view, narrator = look(self.kitchen, state), self._narrators[style]
+            scene = Scene(narrator.prompt(view), narrator.actions(view), vector(self.kitchen, state))
+            self._scenes[state, style] = scene
         return scene
+
+    def solution(self, gamma: float) -> Solution:
+        """The best plan for a discount."""
+        solution = self._solutions.get(gamma)
+        if solution is None:
+            solution = self._solutions[gamma] = Solution(self.kitchen, gamma)
+        return solution
 
     def payment(self, duration: int, bonus: float) -> tuple[tuple[float, ...], float]:
         """The rewards of a macro-action's primitive steps, ``bonus`` falling due at the last, and their sum."""
@@ -98,6 +107,10 @@ class KitchenEnv(gymnasium.Env[str, int]):
     :mod:`.view`), ``info["action_ids"]`` the index of each action in the list above. Nothing is remembered, so that
     different states can look the same.
 
+    **Prompt styles.** ``prompt_style`` chooses among four that say the same in other words and another order:
+    "second_person" (the default), "first_person", "third_person" and "notes". ``restate`` names a second one, in which
+    ``info["restatement"]`` has prompt and actions of the same state.
+
     **Rewards.** -0.001 for each primitive step; +0.2 when a food of the recipe has been chopped, once per food and
     episode; +1 for a bowl that holds exactly the recipe on the delivery counter; -0.1 for anything else delivered,
     which then goes back home, foods raw again. ``info["duration"]`` counts a macro-action's primitive steps,
@@ -108,7 +121,8 @@ class KitchenEnv(gymnasium.Env[str, int]):
     the end whether the salad was delivered.
 
     **Optimum** at gamma = 0.99: discounted return 0.920518 with 6 macro-actions of 28 primitive steps (left), 0.947656
-    with 10 of 45 (right).
+    with 10 of 45 (right). ``expert_action()`` gives the index of the best action in any state,
+    ``optimal_discounted_return(gamma)`` the optimum for other discounts; both are solved exactly when first asked for.
 
     ``faithful=True`` has the reference implementation's dynamics: a food that is raw again pays for chopping again, so
     that wrong deliveries can be farmed for more than the honest optimum, and the horizon counts as ``terminated``.
@@ -117,14 +131,24 @@ class KitchenEnv(gymnasium.Env[str, int]):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 2}
+    PROMPT_STYLES = PROMPT_STYLES
 
-    def __init__(self, task: str = "TomatoSalad", faithful: bool = False, render_mode: str | None = None) -> None:
+    def __init__(
+        self,
+        task: str = "TomatoSalad",
+        faithful: bool = False,
+        prompt_style: str = PROMPT_STYLES[0],
+        restate: str | None = None,
+        render_mode: str | None = None,
+    ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise UserError(f"the kitchen has no render_mode {render_mode!r}: use 'rgb_array' or leave it out")
+        _check_styles(prompt_style, restate)
         self.task = load_task(task)
         self.faithful = faithful
+        self.prompt_style = prompt_style
+        self.restate = restate
         self.render_mode = render_mode
-        self.optimal_discounted_return = self.task.optimal_discounted_return
         self.observation_space = spaces.Text(min_length=1, max_length=LONGEST_PROMPT, charset=CHARACTERS)
         self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]
         self._world = shared_world(self.task)
@@ -144,7 +168,7 @@ class KitchenEnv(gymnasium.Env[str, int]):
         super().reset(seed=seed, options=options)
         self._begin()
         self._running = True
-        scene = self._world.scene(self.state)
+        scene = self._world.scene(self.state, self.prompt_style)
         return scene.prompt, self._information(scene)
 
     def step(self, action: int) -> tuple[str, float, bool, bool, dict[str, Any]]:
@@ -153,13 +177,13 @@ class KitchenEnv(gymnasium.Env[str, int]):
         outcome = self._world.act(self.state, index)
         step_rewards, reward = self._world.payment(outcome.duration, self._bonus(outcome))
         if self.render_mode is not None:
-            self._last = self._world.scene(self.state).actions[index], reward
+            self._last = self._world.scene(self.state, self.prompt_style).actions[index], reward
         self.state = outcome.state
         self.steps += outcome.duration
         delivered, late = outcome.event == DELIVERED, self.steps >= self.task.horizon
         terminated = delivered or (late and self.faithful)
         truncated = late and not terminated
-        scene = self._world.scene(outcome.state)
+        scene = self._world.scene(outcome.state, self.prompt_style)
         info = self._information(scene)
         info["duration"] = outcome.duration
         info["step_rewards"] = step_rewards
@@ -167,6 +191,15 @@ class KitchenEnv(gymnasium.Env[str, int]):
             info["success"] = delivered
             self._running = False
         return scene.prompt, reward, terminated, truncated, info
+
+    def expert_action(self, gamma: float = 0.99) -> int:
+        """The index of the best action here, as far as the horizon does not interfere: see :class:`.Solution`."""
+        self._check_running()
+        return self._world.solution(gamma).action(self.state, frozenset(self._paid))
+
+    def optimal_discounted_return(self, gamma: float = 0.99) -> float:
+        """The largest discounted return of an episode that pays each chop once."""
+        return self._world.solution(gamma).value(self._world.kitchen.initial, frozenset())
 
     def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
         """Draw the kitchen, uint8 [height, width, 3]; nothing without ``render_mode="rgb_array"``."""
@@ -176,11 +209,14 @@ class KitchenEnv(gymnasium.Env[str, int]):
 
         return draw(self._world.kitchen, self.state, self.steps, self._last)
 
-    def _checked(self, action: int) -> int:
+    def _check_running(self) -> None:
         if not self._running:
             raise UserError(
                 "the kitchen was stepped before a reset or after the end of its episode: call reset() first"
             )
+
+    def _checked(self, action: int) -> int:
+        self._check_running()
         try:
             index = operator.index(action)
         except TypeError:
@@ -201,4 +237,17 @@ class KitchenEnv(gymnasium.Env[str, int]):
         return {DELIVERED: rewards.delivery, REJECTED: rewards.wrong_delivery}.get(outcome.event, 0.0)
 
     def _information(self, scene: Scene) -> dict[str, Any]:
-        return {"actions": scene.actions, "vector": scene.vector.copy(), "action_ids": self._action_ids}
+        info = {"actions": scene.actions, "vector": scene.vector.copy(), "action_ids": self._action_ids}
+        if self.restate is not None:
+            restatement = self._world.scene(self.state, self.restate)
+            info["restatement"] = restatement.prompt, restatement.actions
+        return info
+
+
+def _check_styles(prompt_style: str, restate: str | None) -> None:
+    for keyword, style in (("prompt_style", prompt_style), ("restate", restate)):
+        if style not in (*PROMPT_STYLES, None) or (style is None and keyword == "prompt_style"):
+            raise UserError(f"the kitchen has no {keyword} {style!r}: use one of {', '.join(PROMPT_STYLES)}")
+    if restate == prompt_style:
+        others = ", ".join(style for style in PROMPT_STYLES if style != restate)
+        raise UserError(f"the kitchen shows {restate!r} already, so that restate must be another style: {others}")

@@ -1,158 +1,120 @@
 """The kitchen in words: a prompt that states the view, and for each action a text that says what it will do.
 
-The last sentence of the prompt names the goal and is left open; every action text completes it::
+The prompt ends in an open sentence, and every action text completes it::
 
     ... Your hands are empty. To serve a salad of chopped tomato in a bowl, you should now
                                                          pick up the whole tomato
                                                          look for the bowl and pick it up
 
-A text says what the action will really do as far as the view can tell. What is out of view is looked for; a board that
-is not seen, or that is seen to be empty, is taken to be free. Nothing outside the view changes a word.
+A style is a YAML file in ``styles/``, and every style says the same in other words and another order:
+
+==========  ==========================================================================================================
+nouns       how items are called, without article: raw and chopped {food}, empty bowl, filled bowl with its {foods}
+layout      the order of the prompt's parts, which are the next five keys, with the open sentence at the end
+kitchen     how many boards there are: {number}
+counter     which visible {items} still stand where they began
+boards      what a visible {board} holds: {item}; one sentence each, none if nothing is seen on any
+cook        whether the cook stands at a {board}, and the {item} in hand
+goal        the {recipe}
+actions     a phrase for each :class:`.Intent`: {food} is a name, {thing} an item with its article, {board} a board,
+            {held} what is in hand and {carried} the same where the contents of a bowl do not matter
+==========  ==========================================================================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-from lightning_twosome.envs.kitchen.task import Action, KitchenTask
+import yaml
+
+from lightning_twosome.envs.kitchen.intent import Intent, intent
+from lightning_twosome.envs.kitchen.task import KitchenTask
 from lightning_twosome.envs.kitchen.view import Item, View
+
+PROMPT_STYLES = ("second_person", "first_person", "third_person", "notes")
+"""The styles, the default first."""
 
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-class Narrator:
-    """Words the views of one task. Its texts are functions of the view alone."""
+@lru_cache
+def load_style(name: str) -> dict[str, Any]:
+    """The texts of a style."""
+    path = Path(__file__).parent / "styles" / f"{name}.yaml"
+    style: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return style
 
-    def __init__(self, task: KitchenTask) -> None:
+
+class Narrator:
+    """Words the views of one task in one style. Its texts are functions of the view alone."""
+
+    def __init__(self, task: KitchenTask, style: str = PROMPT_STYLES[0]) -> None:
         self.task = task
+        self._style = load_style(style)
         n_boards = len(task.boards)
-        boards = "one cutting board" if n_boards == 1 else f"{NUMBERS[n_boards - 1]} cutting boards"
-        self._opening = f"This kitchen has {boards}."
-        recipe = _join(food for food in task.foods if food in task.recipe)
-        self._goal = f"To serve a salad of chopped {recipe} in a bowl, you should now"
         ordinals = [""] if n_boards == 1 else [f"{ordinal} " for ordinal in ORDINALS]
         self._boards = {board: f"the {ordinals[row]}cutting board" for row, board in enumerate(task.boards)}
+        kitchen = self._style["kitchen"]["one board" if n_boards == 1 else "several boards"]
+        recipe = _join(food for food in task.foods if food in task.recipe)
+        self._fixed = {
+            "kitchen": kitchen.format(number=NUMBERS[n_boards - 1]),
+            "goal": self._style["goal"].format(recipe=recipe),
+        }
 
     def prompt(self, view: View) -> str:
         """What is seen, what is held, the goal; an action text continues it after one space."""
-        boards = (f"On {self._boards[board]} is {_a(item)}." for board, item in view.boards)
-        return " ".join((self._opening, _counter(view), *boards, self._cook(view), self._goal))
+        boards = (
+            self._style["boards"].format(board=self._boards[board], item=self._a(item)) for board, item in view.boards
+        )
+        parts = {"counter": self._counter(view), "boards": " ".join(boards), "cook": self._cook(view)}
+        return " ".join(self._style["layout"].format(**self._fixed, **parts).split())
 
     def actions(self, view: View) -> tuple[str, ...]:
         """The text of every action of the task, in its order."""
-        return tuple(self._action(action, view) for action in self.task.actions)
+        return tuple(self._words(intent(action, view), view.hand) for action in self.task.actions)
 
-    def _cook(self, view: View) -> str:
-        if not view.at_board:
-            return "Your hands are empty." if view.hand is None else f"You are holding {_a(view.hand)}."
-        hands = "with empty hands" if view.hand is None else f"and holding {_a(view.hand)}"
-        return f"You are standing at {self._boards[view.at_board]} {hands}."
-
-    def _action(self, action: Action, view: View) -> str:
-        if action.kind == "get" and action.target == "bowl":
-            return self._get_bowl(view)
-        if action.kind == "get":
-            return self._get_food(action.target, view)
-        if action.kind == "go":
-            return self._go(action.target, view)
-        return _deliver(view) if action.kind == "deliver" else self._chop(view)
-
-    def _get_food(self, food: str, view: View) -> str:
-        hand = view.hand
-        if hand is not None and hand.name == food:
-            return f"keep holding {_the(hand)}"
-        if hand is not None and food in hand.contents:
-            return f"leave the chopped {food} in the bowl"
-        for board, item in view.boards:
-            if food in item.contents:
-                return f"leave the chopped {food} in the bowl on {self._boards[board]}"
-            if item.name == food:
-                return self._get_from_board(item, board, view)
-        if food in view.at_home:
-            return f"pick up the whole {food}" if hand is None else f"walk to the whole {food} {_carrying(hand)}"
-        if hand is None:
-            return f"look for the {food} and pick it up"
-        if hand.name == "bowl":
-            return f"look for the {food} to put it into the bowl"
-        return f"look for the {food} {_carrying(hand)}"
-
-    def _get_from_board(self, food: Item, board: str, view: View) -> str:
-        if not food.chopped:
-            verb = "look at" if view.at_board == board else "walk over to"
-            return f"{verb} {_the(food)} on {self._boards[board]}"
-        if view.hand is None:
-            return f"pick up {_the(food)} from {self._boards[board]}"
-        if view.hand.name == "bowl":
-            return f"put {_the(food)} into the bowl"
-        return f"walk to {_the(food)} {_carrying(view.hand)}"
-
-    def _get_bowl(self, view: View) -> str:
-        hand = view.hand
-        if hand is not None and hand.name == "bowl":
-            return "keep holding the bowl"
-        place, bowl = next(((board, item) for board, item in view.boards if item.name == "bowl"), ("", Item("bowl")))
-        seen = bool(place) or "bowl" in view.at_home
-        if hand is None and not seen:
-            return "look for the bowl and pick it up"
-        if hand is None:
-            return f"pick up {_the(bowl)}" + (f" from {self._boards[place]}" if place else "")
-        if not hand.chopped:
-            return f"{'walk to' if seen else 'look for'} the bowl {_carrying(hand)}"
-        return (
-            f"put {_the(hand)} into the bowl and lift it" if seen else f"look for the bowl to put {_the(hand)} into it"
+    def _words(self, intent: Intent, hand: Item | None) -> str:
+        phrase: str = self._style["actions"][intent.phrase]
+        held = "" if hand is None else self._the(hand)
+        return phrase.format(
+            food=intent.food,
+            thing="" if intent.thing is None else self._the(intent.thing),
+            board=self._boards.get(intent.board, ""),
+            held=held,
+            carried="the bowl" if hand is not None and hand.name == "bowl" else held,
         )
 
-    def _go(self, board: str, view: View) -> str:
-        hand, lying, name = view.hand, dict(view.boards).get(board), self._boards[board]
-        verb = "stay at" if view.at_board == board else "walk to"
-        if hand is None:
-            return f"{verb} {name}"
-        if lying is None:
-            return f"put {_the(hand)} on {name}"
-        if hand.name == "bowl" and lying.chopped:
-            return f"scoop {_the(lying)} from {name} into the bowl"
-        if lying.name == "bowl" and hand.chopped:
-            return f"tip {_the(hand)} into the bowl on {name} and lift it"
-        return f"{verb} {name} {_carrying(hand)}"
+    def _counter(self, view: View) -> str:
+        texts = self._style["counter"]
+        if not view.at_home:
+            return texts["nothing"]
+        items = _join(self._a(Item(name)) for name in view.at_home)
+        return texts["one" if len(view.at_home) == 1 else "several"].format(items=items)
 
-    def _chop(self, view: View) -> str:
-        item = dict(view.boards).get(view.at_board)
-        if item is None or item.name == "bowl" or item.chopped:
-            return "chop nothing"
-        if view.hand is not None:
-            return f"try to chop the {item.name} with full hands"
-        return f"chop the {item.name} on {self._boards[view.at_board]}"
+    def _cook(self, view: View) -> str:
+        hands = "empty hands" if view.hand is None else "holding"
+        if view.at_board:
+            hands = "at a board with empty hands" if view.hand is None else "at a board and holding"
+        item = "" if view.hand is None else self._a(view.hand)
+        return self._style["cook"][hands].format(board=self._boards.get(view.at_board, ""), item=item)
 
+    def _the(self, item: Item) -> str:
+        return f"the {self._noun(item)}"
 
-def _deliver(view: View) -> str:
-    return "walk to the serving counter with empty hands" if view.hand is None else f"serve {_the(view.hand)}"
+    def _a(self, item: Item) -> str:
+        noun = self._noun(item)
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
-
-def _counter(view: View) -> str:
-    if not view.at_home:
-        return "Near you, nothing is waiting on the counter."
-    items = _join(_a(Item(name)) for name in view.at_home)
-    return f"Near you, {items} {'is' if len(view.at_home) == 1 else 'are'} waiting on the counter."
-
-
-def _carrying(hand: Item) -> str:
-    return f"with {'the bowl' if hand.name == 'bowl' else _the(hand)} in hand"
-
-
-def _the(item: Item) -> str:
-    return f"the {_noun(item)}"
-
-
-def _a(item: Item) -> str:
-    noun = _noun(item)
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _noun(item: Item) -> str:
-    if item.name != "bowl":
-        return f"{'chopped' if item.chopped else 'whole'} {item.name}"
-    return f"bowl of chopped {_join(item.contents)}" if item.contents else "empty bowl"
+    def _noun(self, item: Item) -> str:
+        if item.name != "bowl":
+            return self._style["nouns"]["chopped" if item.chopped else "raw"].format(food=item.name)
+        if not item.contents:
+            return self._style["nouns"]["empty bowl"]
+        return self._style["nouns"]["filled bowl"].format(foods=_join(item.contents))
 
 
 def _join(names: Iterable[str]) -> str:
