@@ -22,7 +22,9 @@ HOMES = {
     "callbacks": "lightning_twosome.callbacks",
     "configs": "lightning_twosome.configs",
 }
-EXTRA_MODULES = ["bitsandbytes", "hypothesis", "pytest", "sentencepiece", "tensorboard", "wandb"]
+EXTRA_MODULES = [
+    "bitsandbytes", "hypothesis", "minigrid", "pytest", "sentencepiece", "tensorboard", "textworld", "wandb",
+]  # fmt: skip
 DATA_SUFFIXES = {".yaml", ".json", ".jsonl", ".txt", ".safetensors", ".typed"}
 
 

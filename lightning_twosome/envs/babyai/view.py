@@ -189,7 +189,7 @@ def _parts(instruction: Any, level: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _places(level: Any) -> dict[int, tuple[str, ...]]:
-    """For each object that stood where the mission's words "on your left" point at the start: these words, by its id."""
+    """The words of the mission, such as "left", that say where an object stood at the start, by the object's id."""
     from minigrid.envs.babyai.core.verifier import ObjDesc
 
     places: dict[int, tuple[str, ...]] = {}
