@@ -71,12 +71,9 @@ class BeforeAndAfter(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         with data.evaluation_env() as env:
             played = play_episodes(uniform_policy(), env, self._seeds(data), module.gamma)
-        environment = data.make_env()
-        optimum = getattr(environment.unwrapped, "optimal_discounted_return", None)
-        environment.close()
         return {
             "uniform_random": summarize([one.episode for one in played]),
-            "optimum": optimum,
+            "optimum": best_possible_return(data, module.gamma),
             "env_steps": data.env_steps,
         }
 
@@ -91,6 +88,14 @@ class BeforeAndAfter(L.Callback):
     def _elapsed(self) -> float:
         """Seconds of training, with those before the run was resumed."""
         return self.seconds + time.perf_counter() - self._start
+
+
+def best_possible_return(data: Any, gamma: float) -> float | None:
+    """The environment's ``optimal_discounted_return``, a number or a function of the discount, if it knows one."""
+    environment = data.make_env()
+    optimum = getattr(environment.unwrapped, "optimal_discounted_return", None)
+    environment.close()
+    return optimum(gamma) if callable(optimum) else optimum
 
 
 def _table(result: dict[str, Any]) -> Table:

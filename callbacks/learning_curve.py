@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-from lightning_twosome.callbacks.before_and_after import BeforeAndAfter
+from lightning_twosome.callbacks.before_and_after import BeforeAndAfter, best_possible_return
 
 
 class LearningCurve(L.Callback):
@@ -25,10 +25,8 @@ class LearningCurve(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Ask the environment for its best possible return."""
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        environment = data.make_env()
-        self.optimum = getattr(environment.unwrapped, "optimal_discounted_return", None)
-        environment.close()
+        module: Any = pl_module
+        self.optimum = best_possible_return(trainer.datamodule, module.gamma)  # type: ignore[attr-defined]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note an evaluation."""

@@ -16,7 +16,6 @@ BUNDLED_TASKS = Path(__file__).parent / "tasks"
 N_TASK_INDICES = 7
 
 KEYS = frozenset("name map foods recipe actions view_radius chop_steps horizon rewards task_index".split())
-OPTIONAL_KEYS = frozenset({"optimal_discounted_return"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class KitchenTask:
     horizon: int
     rewards: Rewards
     task_index: int
-    optimal_discounted_return: float | None
 
     def floor_beside(self, cell: Cell) -> Cell:
         """The only floor cell next to a border cell that is not a corner."""
@@ -84,7 +82,7 @@ class _Reader(TaskFile):
     """Turns one YAML file into a task."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, "kitchen", KEYS, OPTIONAL_KEYS)
+        super().__init__(path, "kitchen", KEYS, optional=frozenset())
 
     def task(self) -> KitchenTask:
         rows = self.get("map", str).split()
@@ -112,7 +110,6 @@ class _Reader(TaskFile):
             horizon=self.number("horizon", 1),
             rewards=self.rewards(),
             task_index=self.number("task_index", 0, N_TASK_INDICES - 1),
-            optimal_discounted_return=self.optional_number("optimal_discounted_return"),
         )
 
     def letters(self) -> dict[str, str]:
