@@ -2,6 +2,7 @@
 
 import hashlib
 import string
+from pathlib import Path
 
 import gymnasium
 import pytest
@@ -15,6 +16,7 @@ from tests.golden.record_kitchen import PLANS
 from tests.kitchen_graph import Graph
 
 TASKS = ("TomatoSalad", "TomatoLettuceSalad")
+DOCS = Path(__file__).parents[1] / "docs"
 DEFAULT, *OTHERS = PROMPT_STYLES
 
 
@@ -101,6 +103,16 @@ def test_an_episode_shows_style_and_restatement_of_one_state(style):
             steps = [env.step(action) for env in envs]
             assert steps[0][1:4] == steps[1][1:4] == steps[2][1:4]
             (prompt, *_, info), (plain, *_, plain_info), (restated, *_, restated_info) = steps
+
+
+@pytest.mark.parametrize("style", PROMPT_STYLES)
+def test_the_state_in_the_docs_is_real(style):
+    page = " ".join((DOCS / "environments/kitchen.md").read_text().split())
+    env = gymnasium.make("twosome/TomatoSalad-v0", prompt_style=style)
+    env.reset()
+    for action in PLANS["TomatoSalad"][:3]:
+        prompt, *_, info = env.step(action)
+    assert " ".join((style, prompt, *info["actions"])) in page
 
 
 @pytest.mark.parametrize("style", OTHERS)
