@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium
+
+HOUSEHOLD_TASKS = Path(__file__).parent / "household" / "tasks"
 
 
 def register_environments() -> None:
@@ -17,6 +21,16 @@ def register_environments() -> None:
             gymnasium.register(
                 id=environment_id,
                 entry_point="lightning_twosome.envs.kitchen.env:KitchenEnv",
+                kwargs={"task": task},
+                order_enforce=False,
+                disable_env_checker=True,
+            )
+    for task in sorted(path.stem for path in HOUSEHOLD_TASKS.glob("*.yaml")):
+        environment_id = f"twosome/{task}-v0"
+        if environment_id not in gymnasium.registry:
+            gymnasium.register(
+                id=environment_id,
+                entry_point="lightning_twosome.envs.household.env:HouseholdEnv",
                 kwargs={"task": task},
                 order_enforce=False,
                 disable_env_checker=True,

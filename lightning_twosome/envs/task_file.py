@@ -64,10 +64,3 @@ class TaskFile:
             limits = f"at least {least}" if most is None else f"between {least} and {most}"
             self.complain(f"has {key} = {value}, which must be {limits}")
         return int(value)
-
-    def optional_number(self, key: str) -> float | None:
-        """A number, or nothing where the key is left out."""
-        value = self.data.get(key)
-        if not isinstance(value, (int, float, type(None))) or isinstance(value, bool):
-            self.complain(f"has {key} = {value!r}, which must be a number")
-        return None if value is None else float(value)
