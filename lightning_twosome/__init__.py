@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lightning_twosome.language_model import load_language_model
     from lightning_twosome.modules import TwosomePPO
     from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
+    from lightning_twosome.twosome_agent import TwosomeAgent
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ _HOME_OF_NAME = {
     "ActorCritic": "lightning_twosome.agent",
     "Decision": "lightning_twosome.decisions",
     "RolloutDataModule": "lightning_twosome.data",
+    "TwosomeAgent": "lightning_twosome.twosome_agent",
     "TwosomePPO": "lightning_twosome.modules",
     "load_language_model": "lightning_twosome.language_model",
     "normalize": "lightning_twosome.scoring",
@@ -44,6 +46,7 @@ __all__ = [
     "ActorCritic",
     "Decision",
     "RolloutDataModule",
+    "TwosomeAgent",
     "TwosomePPO",
     "load_language_model",
     "normalize",

@@ -29,7 +29,10 @@ _NOISE = re.compile(
     r"Not a valid subclass of|Subclass types expect|a class path \(str\)|a dict with|$)"
 )
 _FACTORY = re.compile(r"Type \S*Callable[^\n]*? expects a function or a callable class: ")
-_OPTIONS = ("config", "run_dir", "seed_everything", "trainer", "model", "data", "ckpt_path", "output", "print_config")
+_OPTIONS = (
+    "config", "run_dir", "seed_everything", "trainer", "model", "data", "ckpt_path", "output", "merge", "licence",
+    "push_to_hub", "private", "print_config",
+)  # fmt: skip
 
 
 @dataclass

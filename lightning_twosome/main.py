@@ -35,6 +35,7 @@ from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
+from lightning_twosome.hub import push_folder
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
 from lightning_twosome.run_folder import (
     data_state,
@@ -61,19 +62,29 @@ class TwosomeTrainer(L.Trainer):
         datamodule: RolloutDataModule,
         ckpt_path: str | None = None,
         output: str = "exported",
+        merge: bool = False,
+        licence: str | None = None,
+        push_to_hub: str | None = None,
+        private: bool = True,
     ) -> None:
-        """Write a checkpoint as a PEFT folder with tokenizer, critic and model card.
+        """Write a checkpoint as a PEFT folder or a merged model with tokenizer, critic and model card.
 
         Args:
             model: The module to load the checkpoint into.
             datamodule: Names the environment in the model card.
             ckpt_path: The checkpoint: a file, or "last" or "best" for that of the last run.
             output: The folder to write.
+            merge: Add the adapter to the weights and write a whole model, which needs neither peft nor the base model.
+            licence: For the model card, as the hub names it ("apache-2.0"); the bundled model's is known.
+            push_to_hub: Upload the folder to this repository, owner/name, as the account of `hf auth login`.
+            private: Whether a repository that is made for it is private.
         """
         if ckpt_path is None:
             raise UserError("export needs --ckpt_path: a checkpoint, or 'last' or 'best' for that of the last run.")
-        folder = export_checkpoint(model, datamodule, Path(ckpt_path), Path(output))
-        print(f"Exported to {folder}; load it with peft's PeftModel.from_pretrained.")
+        folder = export_checkpoint(model, datamodule, Path(ckpt_path), Path(output), merge, licence)
+        print(f'Exported to {folder}; load it with TwosomeAgent.from_pretrained("{folder}").')
+        if push_to_hub is not None:
+            print(f"Uploaded: {push_folder(folder, push_to_hub, private)}")
 
 
 class RunConfig(SaveConfigCallback):

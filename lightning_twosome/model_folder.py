@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 
 from lightning_twosome.errors import UserError
 
-# What a causal LM or an adapter needs, from the repository's root alone; never pickles, never code.
+# What a causal LM, an adapter or an agent needs, from the repository's root alone; never pickles, never code.
 _HUB_FILES = [
     "*.json",
     "*.jinja",
@@ -36,6 +36,7 @@ _HUB_FILES = [
     "model.safetensors",
     "model-*-of-*.safetensors",
     "adapter_model.safetensors",
+    "critic.safetensors",  # of an exported agent
 ]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
+import yaml
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lightning_twosome import RolloutDataModule, TwosomePPO, load_language_model
 from lightning_twosome.agent import value_head
+from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import CRITIC_FILE, export_checkpoint
+from lightning_twosome.model_card import results_of_run
 from lightning_twosome.modules import OnPolicyModule
+from lightning_twosome.vector_env import State
 from tests import toys
-from tests.cli_runs import quick_config, run, save_tiny
+from tests.cli_runs import quick_config, rows, run, save_tiny
 
 KINDS = {
     "adapter": {},
@@ -91,11 +96,22 @@ def test_card_says_what_it_is(exported, base):
     assert ("PeftModel" in card) == (kind != "no adapter")
 
 
+def snippets(folder: Path) -> list[str]:
+    """The card's blocks of Python, about this folder."""
+    blocks = (folder / "README.md").read_text().split("```python\n")[1:]
+    return [block.split("```")[0].replace("this folder", str(folder)) for block in blocks]
+
+
 def test_the_cards_python_loads_the_folder(exported):
     module, folder, _ = exported
-    code = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    acting, loading = snippets(folder)
     names: dict = {}
-    exec(code.replace("this folder", str(folder)), names)
+    exec(acting, names)
+    with module.acting():
+        state = State(Decision(names["prompt"], tuple(names["actions"])))
+        assert torch.equal(names["probabilities"], module.action_log_probs([state])[0].exp())
+    assert names["action"] == int(names["probabilities"].argmax())
+    exec(loading, names)
     trained = logits(module.agent.model, module.language_model.tokenizer)
     torch.testing.assert_close(logits(names["model"].eval(), module.language_model.tokenizer), trained)
 
@@ -129,6 +145,44 @@ def test_command_line_exports_the_best_checkpoint(tmp_path, base, capsys):
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"README.md", "adapter_config.json", "adapter_model.safetensors", CRITIC_FILE, "tokenizer.json"} <= files
     assert not any(name.endswith((".bin", ".pt", ".ckpt")) for name in files)
+
+
+# The card's figures
+
+
+def test_card_gives_the_figures_of_its_own_checkpoint(tmp_path, base):
+    config = quick_config(tmp_path, base)
+    callbacks = "[{class_path: lightning_twosome.callbacks.BeforeAndAfter, init_args: {episodes: 3, texts: 0}}]"
+    run("fit", "--config", config, "--trainer.callbacks", callbacks)
+    run("export", "--config", config, "--ckpt_path", "last", "--output", tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    result = json.loads((tmp_path / "run/before_and_after.json").read_text())
+    for name, key in (("uniform random", "uniform_random"), ("before training", "before"), ("this agent", "after")):
+        mean, low, high = (result[key][f"return{end}"] for end in ("", "_low", "_high"))
+        assert f"| {name} | {mean:.3f} [{low:.3f}, {high:.3f}] |" in card
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["library_name"] == "peft" and "base_model" not in front, "a folder here is no model of the hub"
+    training = yaml.safe_load(card.split("```yaml\n")[1].split("```")[0])
+    assert training["data"]["num_envs"] == 2 and training["model"]["gamma"] == 0.99
+    # A checkpoint in the middle has the evaluation that was made there.
+    row = rows(tmp_path / "run", "val/return")[0]
+    middle = results_of_run(tmp_path / "run", 8)["this agent"]
+    assert middle["return"] == float(row["val/return"]) and middle["success_high"] == float(row["val/success_high"])
+    assert results_of_run(tmp_path / "run", 7) == {}
+
+
+def test_card_of_a_bundled_model_names_it_on_any_machine(tmp_path):
+    module, trainer = toys.module(language_model="bundled"), toys.trainer(tmp_path, max_epochs=1)
+    trainer.fit(module, datamodule=toys.data(num_envs=1, num_steps=2, minibatch_size=2))
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    folder = export_checkpoint(
+        toys.module(language_model="bundled"), toys.data(), tmp_path / "last.ckpt", tmp_path / "o"
+    )
+    card = (folder / "README.md").read_text()
+    assert "| base model | bundled |" in card and "license: apache-2.0" in card
+    assert "The run's folder holds no evaluation of this checkpoint." in card
+    for snippet in snippets(folder):
+        exec(snippet, {})
 
 
 def test_only_language_models_are_exported(tmp_path):
