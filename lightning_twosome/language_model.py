@@ -46,6 +46,7 @@ __all__ = [
     "context_length",
     "decoder_layers",
     "load_language_model",
+    "load_tokenizer",
 ]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -151,6 +152,22 @@ def load_language_model(
     return LanguageModel(adapted.eval(), tokenizer, name, revision)
 
 
+def load_tokenizer(name: str = "bundled", revision: str | None = None) -> tuple[PreTrainedTokenizerFast, int | None]:
+    """The tokenizer of a model and the most tokens that the model can read, without its weights.
+
+    Args:
+        name: "bundled", a local folder or a hub id, as for :func:`load_language_model`.
+        revision: Branch, tag or commit of a hub id.
+
+    Returns:
+        The tokenizer and the context length, None where the architecture sets no limit.
+    """
+    folder, _, _ = find_model_folder(name, revision)
+    if is_adapter(folder):
+        return load_tokenizer(*adapter_base(folder, None))
+    return _load_tokenizer(folder, name), _context_length(_load_config(folder, name).get_text_config())
+
+
 def decoder_layers(model: nn.Module) -> nn.ModuleList:
     """The transformer blocks of any causal LM, also under PEFT."""
     inner = backbone(model)
@@ -169,7 +186,10 @@ def backbone(model: nn.Module) -> nn.Module:
 
 def context_length(model: nn.Module) -> int | None:
     """The most tokens a sequence may have, or None where the architecture sets no limit."""
-    config = _text_config(backbone(model))
+    return _context_length(_text_config(backbone(model)))
+
+
+def _context_length(config: PreTrainedConfig) -> int | None:
     lengths = (getattr(config, key, None) for key in _CONTEXT_KEYS)
     return next((length for length in lengths if isinstance(length, int) and length > 0), None)
 
