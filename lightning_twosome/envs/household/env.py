@@ -41,11 +41,11 @@ class HouseholdEnv(gymnasium.Env[str, int]):
     **Actions.** The index of an offered action. Offered is what can be done: walk to another room, or to a thing in
     sight (not while sitting); grab what is near or on something near (with a free hand); put what is held in an open
     container or on a surface that is near; open (with a free hand) and close; switch on and off (with a free hand; not
-    with an open door); sit down and stand up. A walk ends the nearness of all that is not carried. Two full hands switch
-    nothing on and open nothing, which is the trap of Entertainment.
+    with an open door); sit down and stand up. A walk ends the nearness of all that is not carried. Two full hands
+    switch nothing on and open nothing, which is the trap of Entertainment.
 
-    **Observation.** The prompt: the room, what is seen in it with doors and switches, what is within reach, what is held
-    and the goal. A thing is seen in the agent's room unless it is in a closed container, and when it is held.
+    **Observation.** The prompt: the room, what is seen in it with doors and switches, what is within reach, what is
+    held and the goal. A thing is seen in the agent's room unless it is in a closed container, and when it is held.
     ``info["actions"]`` words the offered actions, ``info["action_ids"]`` has their indices in the task's fixed list and
     ``info["vector"]`` the facts of the task's ``vector``, 0 where a thing is not seen.
 
@@ -57,9 +57,9 @@ class HouseholdEnv(gymnasium.Env[str, int]):
     **Optimum** at gamma = 0.95: 6 steps, discounted return 0.77378 (left); 11 steps, 0.59874 (right). Uniformly random
     over the offered actions: success 1.74 % and 0.23 %.
 
-    ``faithful=True`` has the reference implementation's physics and interface: the whole list is offered in every state,
-    a refused action uses up a step, what is carried is booked in the room just left, so that walking to it leads back
-    there, standing up leaves one on the sofa, and the horizon counts as ``terminated``.
+    ``faithful=True`` has the reference implementation's physics and interface: the whole list is offered in every
+    state, a refused action uses up a step, what is carried is booked in the room just left, so that walking to it leads
+    back there, standing up leaves one on the sofa, and the horizon counts as ``terminated``.
 
     **Prompt styles.** ``second_person``, ``first_person``, ``third_person`` and ``notes`` say the same in other words
     and order, see :mod:`.text`.

@@ -1,4 +1,4 @@
-"""A house whose states are computed once: what follows, what is offered, what it says. Shared by all its environments."""
+"""A house, each state computed once: what follows, what is offered, what it says. All its environments share it."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ class World:
         self._scenes: dict[State, Scene] = {}
         self.initial = self._scene(self.house.initial)
         if self.initial.succeeded:
-            raise UserError(
-                f"the household task {task.name!r} begins with its goal reached: change its goal or objects"
-            )
+            raise UserError(f"the household task {task.name!r} begins with its goal reached: change its goal")
 
     def _scene(self, state: State) -> Scene:
         scene = self._scenes.get(state)
