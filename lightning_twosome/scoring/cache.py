@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_twosome.decisions import EncodedDecision
-from lightning_twosome.scoring.forward import accepts, action_log_prob, model_device
+from lightning_twosome.scoring.forward import Read, accepts, action_log_prob, model_device
 
 
 def positions(rows: Sequence[EncodedDecision]) -> int:
@@ -30,7 +30,7 @@ def same_trunk_length(left: EncodedDecision, right: EncodedDecision) -> bool:
     return len(left.trunk) == len(right.trunk)
 
 
-def score_cache(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
+def score_cache(model: nn.Module, rows: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
     """Log-probabilities of all actions of all rows, one after the other: float32 [Q]."""
     device = model_device(model)
     trunk = torch.from_numpy(np.stack([row.trunk for row in rows]).astype(np.int64)).to(device)
@@ -39,26 +39,26 @@ def score_cache(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
     output = model(input_ids=trunk, attention_mask=torch.ones_like(trunk), use_cache=True, return_dict=True, **keep)
     owner, first, rest = _tables(rows)
     column, target = torch.from_numpy(first).to(device)
-    log_prob = action_log_prob(output.logits[:, -1:], owner.to(device), column, target)
+    said = read(output.logits[:, -1:], owner.to(device), column, target)
     inputs = max(len(suffix) for row in rows for suffix in row.suffixes) - 1
     if inputs == 0:
-        return log_prob
+        return said
     ids, mask = np.zeros((2, len(owner), inputs), dtype=np.int64)
     for index, suffix in enumerate(suffix for row in rows for suffix in row.suffixes):
         ids[index, : len(suffix) - 1] = suffix[:-1]
         mask[index, : len(suffix) - 1] = 1
     output.past_key_values.batch_select_indices(owner.to(device))
     input_ids, real = torch.from_numpy(np.stack([ids, mask])).to(device)
-    read = torch.cat([real.new_ones(len(owner), trunk.shape[1]), real], dim=1)
+    attended = torch.cat([real.new_ones(len(owner), trunk.shape[1]), real], dim=1)
     logits = model(
         input_ids=input_ids,
-        attention_mask=read,
+        attention_mask=attended,
         past_key_values=output.past_key_values,
         use_cache=True,
         return_dict=True,
     ).logits
     column, target = torch.from_numpy(rest).to(device)
-    return log_prob + action_log_prob(logits, torch.arange(len(owner), device=device), column, target)
+    return said + read(logits, torch.arange(len(owner), device=device), column, target)
 
 
 def _tables(rows: Sequence[EncodedDecision]) -> tuple[Tensor, np.ndarray, np.ndarray]:

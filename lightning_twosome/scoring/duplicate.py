@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_twosome.decisions import EncodedDecision
-from lightning_twosome.scoring.forward import action_log_prob, model_device, trailing_logits
+from lightning_twosome.scoring.forward import Read, action_log_prob, model_device, trailing_logits
 
 
 def positions(rows: Sequence[EncodedDecision]) -> int:
@@ -20,7 +20,7 @@ def positions(rows: Sequence[EncodedDecision]) -> int:
     return len(rows) * max(len(row.trunk) + len(row.suffixes[0]) - 1 for row in rows)
 
 
-def score_duplicate(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
+def score_duplicate(model: nn.Module, rows: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
     """Log-probability of each row's only action: float32 [R]."""
     sequences = [np.concatenate([row.trunk, row.suffixes[0]]) for row in rows]
     length = max(len(sequence) for sequence in sequences) - 1
@@ -39,4 +39,4 @@ def score_duplicate(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor
     input_ids, attention_mask = torch.from_numpy(np.stack([ids, mask])).to(model_device(model))
     logits = trailing_logits(model, length - first, input_ids=input_ids, attention_mask=attention_mask, use_cache=False)
     columns, targets = torch.from_numpy(np.stack([column, target])).to(logits.device)
-    return action_log_prob(logits, torch.arange(len(rows), device=logits.device), columns, targets)
+    return read(logits, torch.arange(len(rows), device=logits.device), columns, targets)

@@ -9,10 +9,14 @@ Letters: R rows, T columns, C trailing columns with logits, V vocabulary, Q acti
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+# From logits, row, column and target to what is said of each action, as a sum over its tokens: [Q, ...].
+Read = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def base_model(model: nn.Module) -> Any:
@@ -63,3 +67,13 @@ def action_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor)
     column = column.clamp(min=0)
     log_prob = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
     return torch.where(valid, log_prob, 0.0).sum(dim=-1)
+
+
+def log_prob_and_misses(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:
+    """Beside the log-probability, how many tokens are not the most probable ones: float32 [Q, 2].
+
+    The arguments are those of :func:`action_log_prob`.
+    """
+    best = logits.argmax(dim=-1)[row[:, None].expand_as(column), column.clamp(min=0)]
+    misses = ((best != target) & (column >= 0)).sum(dim=-1)
+    return torch.stack([action_log_prob(logits, row, column, target), misses.float()], dim=-1)

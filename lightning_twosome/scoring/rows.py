@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_twosome.decisions import EncodedDecision
 
@@ -35,7 +35,8 @@ class Method:
     Attributes:
         name: "tree", "cache" or "duplicate".
         summary: What it does, in a few words.
-        score: From the model and rows to the log-probability of all their actions in order, float32 [Q].
+        score: From the model and rows to the log-probability of all their actions in order, float32 [Q]; a third
+            argument reads something else from the logits.
         positions: How many positions rows take when they are scored as one batch.
         joins: Whether two rows may share a batch.
         single: Whether each action is a row of its own.
@@ -43,7 +44,7 @@ class Method:
 
     name: str
     summary: str
-    score: Callable[[nn.Module, Sequence[EncodedDecision]], Tensor]
+    score: Callable[..., Tensor]
     positions: Callable[[Sequence[EncodedDecision]], int]
     joins: Callable[[EncodedDecision, EncodedDecision], bool] = lambda left, right: True
     single: bool = False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +15,7 @@ from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecisi
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import context_length
 from lightning_twosome.scoring.dropout import active_dropout
-from lightning_twosome.scoring.forward import base_model, model_device
+from lightning_twosome.scoring.forward import Read, action_log_prob, base_model, model_device
 from lightning_twosome.scoring.frozen import FrozenLayers
 from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
@@ -77,8 +78,21 @@ class ActionScorer:
         Raises:
             UserError: If a decision cannot be scored, or dropout is active and the method shares computation.
         """
-        method = self._method_now()
         encoded = [self.encoder.encode(decision) for decision in decisions]
+        return collect(encoded, self.read(encoded), model_device(self.model))
+
+    def read(self, encoded: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
+        """What ``read`` says of every action of decisions in tokens, in their order: [Q, ...].
+
+        Args:
+            encoded: The decisions.
+            read: The log-probability, or another sum over an action's tokens, which then skips the memory of
+                ``frozen_layers``.
+
+        Raises:
+            UserError: Dropout is active and the method shares computation.
+        """
+        method = self._method_now()
         rows = split(encoded, method, self.token_budget)
         batches = plan(rows, method, self.token_budget, enough=self._enough())
         recompute = torch.is_grad_enabled() and self._positions(method, batches) > self.token_budget
@@ -86,14 +100,17 @@ class ActionScorer:
         if is_sharded(self.model):
             most, recompute = in_step(len(batches), recompute, device)
             idle = most - len(batches) if batches else 0
-        parts = [self._score_batch(method, batch, recompute) for batch in batches]
+        parts = [self._score_batch(method, batch, read, recompute) for batch in batches]
         # Repeats that count for nothing, so that this process gathers weights as often as the others.
-        parts += [0.0 * self._score_batch(method, batches[0], recompute).sum() for _ in range(idle)]
-        return collect(encoded, _in_order(batches, parts, device), device)
+        parts += [0.0 * self._score_batch(method, batches[0], read, recompute).sum() for _ in range(idle)]
+        return _in_order(batches, parts, device)
 
-    def _score_batch(self, method: Method, batch: list[Row], recompute: bool) -> Tensor:
+    def _score_batch(self, method: Method, batch: list[Row], read: Read, recompute: bool) -> Tensor:
         encoded = [row.encoded for row in batch]
-        score = method.score if self.frozen is None else self.frozen.score
+        if self.frozen is not None and read is action_log_prob:
+            score: Callable[..., Tensor] = self.frozen.score
+        else:
+            score = partial(method.score, read=read)
         if recompute:
             return checkpoint(score, self.model, encoded, use_reentrant=False)
         return score(self.model, encoded)
@@ -153,7 +170,7 @@ def choose_method(model: PreTrainedModel, requested: str) -> str:
 
 
 def _in_order(batches: list[list[Row]], parts: list[Tensor], device: torch.device) -> Tensor:
-    """The batches' log-probabilities in the order of the decisions: float32 [Q]; what follows is 0 and is added."""
+    """What the batches say in the order of the decisions: float32 [Q, ...]; what follows them is 0 and is added."""
     if not parts:
         return torch.empty(0, dtype=torch.float32, device=device)
     order = [row.first + action for batch in batches for row in batch for action in range(len(row.encoded.suffixes))]

@@ -24,7 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from lightning_twosome.decisions import EncodedDecision
-from lightning_twosome.scoring.forward import action_log_prob, base_model, model_device, model_dtype, trailing_logits
+from lightning_twosome.scoring.forward import (
+    Read,
+    action_log_prob,
+    base_model,
+    model_device,
+    model_dtype,
+    trailing_logits,
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def attention_mask(packed: PackedRows, config: Any, dtype: torch.dtype) -> Tenso
     return {kind: sliding if "sliding" in kind else full for kind in set(config.layer_types)}
 
 
-def score_tree(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
+def score_tree(model: nn.Module, rows: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
     """Log-probabilities of all actions of all rows, one after the other: float32 [Q]."""
     packed = pack(rows, model_device(model))
     logits = trailing_logits(
@@ -122,7 +129,7 @@ def score_tree(model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
         attention_mask=attention_mask(packed, base_model(model).config, model_dtype(model)),
         use_cache=False,
     )
-    return action_log_prob(logits, *score_table(rows, logits.device))
+    return read(logits, *score_table(rows, logits.device))
 
 
 def score_table(rows: Sequence[EncodedDecision], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
