@@ -6,6 +6,7 @@
     lightning-twosome validate --config ... --ckpt_path ... evaluation episodes with intervals
     lightning-twosome predict  --config ... --ckpt_path ... transcripts of played episodes
     lightning-twosome export   --config ... --ckpt_path ... --output folder
+    lightning-twosome play     --agent folder           a person and the agent in the terminal
 
 ``python cli.py`` in a checkout is the same program.
 """
@@ -37,6 +38,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
 from lightning_twosome.hub import push_folder
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
+from lightning_twosome.play import play_command
 from lightning_twosome.run_folder import (
     data_state,
     default_checkpoints,
@@ -51,6 +53,7 @@ from lightning_twosome.run_folder import (
 )
 
 logger = logging.getLogger(__name__)
+OTHER_COMMANDS = "Besides these: `lightning-twosome play --agent FOLDER`, a person and the agent in the terminal."
 
 
 class TwosomeTrainer(L.Trainer):
@@ -277,6 +280,8 @@ def main(argv: list[str] | None = None) -> int:
         quieten()
     announce()
     try:
+        if arguments[:1] == ["play"]:
+            return play_command(arguments[1:])
         run_cli(arguments)
     except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
         ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
@@ -297,7 +302,7 @@ def run_cli(arguments: list[str]) -> TwosomeCLI:
         trainer_class=TwosomeTrainer,
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
-        parser_kwargs={"exit_on_error": False},
+        parser_kwargs={"exit_on_error": False, "epilog": OTHER_COMMANDS},
         args=arguments,
     )
 

@@ -152,6 +152,11 @@ class TwosomeAgent:
         probabilities = self._log_probs(prompt, actions).exp()
         return probabilities[0] if isinstance(prompt, str) else probabilities
 
+    @property
+    def has_values(self) -> bool:
+        """Whether :meth:`value` can be computed: not after merging, where the critic reads the frozen model."""
+        return not (self.settings.merged and self.settings.policy["critic"] == "frozen")
+
     @overload
     def value(self, prompt: str) -> float: ...
 
@@ -164,7 +169,7 @@ class TwosomeAgent:
         Raises:
             UserError: The agent was merged, and its critic reads the model without adapter.
         """
-        if self.settings.merged and self.settings.policy["critic"] == "frozen":
+        if not self.has_values:
             raise UserError(
                 "The critic of this agent reads the model without its adapter, which a merged export no longer holds: "
                 "export the checkpoint without --merge to get values."
