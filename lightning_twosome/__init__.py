@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lightning_twosome.agent import ActorCritic
     from lightning_twosome.data import RolloutDataModule
     from lightning_twosome.decisions import Decision
+    from lightning_twosome.envs.check import check_text_env
+    from lightning_twosome.envs.text_wrapper import TextWrapper
     from lightning_twosome.language_model import load_language_model
     from lightning_twosome.modules import TwosomePPO
     from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
@@ -34,8 +36,10 @@ _HOME_OF_NAME = {
     "ActorCritic": "lightning_twosome.agent",
     "Decision": "lightning_twosome.decisions",
     "RolloutDataModule": "lightning_twosome.data",
+    "TextWrapper": "lightning_twosome.envs.text_wrapper",
     "TwosomeAgent": "lightning_twosome.twosome_agent",
     "TwosomePPO": "lightning_twosome.modules",
+    "check_text_env": "lightning_twosome.envs.check",
     "load_language_model": "lightning_twosome.language_model",
     "normalize": "lightning_twosome.scoring",
 }
@@ -46,8 +50,10 @@ __all__ = [
     "ActorCritic",
     "Decision",
     "RolloutDataModule",
+    "TextWrapper",
     "TwosomeAgent",
     "TwosomePPO",
+    "check_text_env",
     "load_language_model",
     "normalize",
 ]

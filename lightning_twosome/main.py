@@ -7,6 +7,7 @@
     lightning-twosome predict  --config ... --ckpt_path ... transcripts of played episodes
     lightning-twosome export   --config ... --ckpt_path ... --output folder
     lightning-twosome play     --agent folder           a person and the agent in the terminal
+    lightning-twosome check    --env twosome/TomatoSalad-v0 is the environment ready for training? also with --config
 
 ``python cli.py`` in a checkout is the same program.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -34,9 +36,11 @@ from lightning_twosome.callbacks import EnvironmentBudget, EvaluationReport, Rol
 from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.data import RolloutDataModule
+from lightning_twosome.envs.check import inspect_text_env
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
 from lightning_twosome.hub import push_folder
+from lightning_twosome.language_model import LanguageModelConfig, load_tokenizer
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
 from lightning_twosome.play import play_command
 from lightning_twosome.run_folder import (
@@ -57,7 +61,7 @@ OTHER_COMMANDS = "Besides these: `lightning-twosome play --agent FOLDER`, a pers
 
 
 class TwosomeTrainer(L.Trainer):
-    """Lightning's Trainer with an ``export`` subcommand."""
+    """Lightning's Trainer with the subcommands ``export`` and ``check``."""
 
     def export(
         self,
@@ -89,6 +93,24 @@ class TwosomeTrainer(L.Trainer):
         if push_to_hub is not None:
             print(f"Uploaded: {push_folder(folder, push_to_hub, private)}")
 
+    def check(
+        self, model: OnPolicyModule, datamodule: RolloutDataModule, episodes: int = 8, max_decisions: int = 1000
+    ) -> None:
+        """Play random episodes in the environment and hold them against what training relies on.
+
+        Args:
+            model: Names the language model, whose tokenizer reads the texts; its weights are not loaded.
+            datamodule: Names the environment.
+            episodes: Episodes to play, each of them twice.
+            max_decisions: Decisions after which an episode must have ended.
+        """
+        language_model = LanguageModelConfig.of(getattr(model, "language_model_config", "bundled"))
+        tokenizer, context = load_tokenizer(language_model.name, language_model.revision)
+        report = inspect_text_env(datamodule.make_env(), tokenizer, context, episodes, max_decisions)
+        print(report)
+        if report.findings:
+            raise UserError(f"{report.name} is not ready for training: see the {len(report.findings)} findings above")
+
 
 class RunConfig(SaveConfigCallback):
     """Save ``config.yaml`` without what belongs to one subcommand alone, so that every subcommand reads it."""
@@ -117,9 +139,9 @@ class TwosomeCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's subcommands and ``export``."""
+        """Lightning's subcommands, ``export`` and ``check``."""
         skipped = {"model", "datamodule"}
-        return {**LightningCLI.subcommands(), "export": skipped}
+        return {**LightningCLI.subcommands(), "export": skipped, "check": skipped}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the run folder."""
@@ -274,6 +296,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if arguments[:1] == ["check"]:  # which asks about an environment: its name alone will do
+        arguments = [re.sub(r"^--env(?=$|=|_kwargs)", "--data.env", argument) for argument in arguments]
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # class_path: my_module.MyEnv, beside the config
     if not debug:
