@@ -45,3 +45,10 @@ def register_environments() -> None:
                 order_enforce=False,
                 disable_env_checker=True,
             )
+    if "twosome/Overcooked-v0" not in gymnasium.registry:
+        gymnasium.register(
+            id="twosome/Overcooked-v0",
+            entry_point="lightning_twosome.envs.overcooked.env:OvercookedEnv",
+            order_enforce=False,
+            disable_env_checker=True,
+        )

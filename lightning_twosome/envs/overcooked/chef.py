@@ -1,8 +1,8 @@
 """The scripted cook: what a competent cook does here, on any layout and for any order list.
 
-The cook works towards the order that pays best for its time, one pot after the other, and counts what the others carry or
-have set out for, so that two such cooks share the work. A cook who cannot walk to the pots (or to the guests) brings what is
-missing to a counter that both sides reach.
+The cook works towards the order that pays best for its time, one pot after the other, and counts what the others carry
+or have set out for, so that two such cooks share the work. A cook who cannot walk to the pots (or to the guests) brings
+what is missing to a counter that both sides reach.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Chef:
     def wishes(self) -> list[Macro]:
         """Macro-actions, the best first; the first one on offer is taken."""
         hand = held(self.state, self.cook)
+        if self.game.blocked[self.cook]:  # leave it to the one who is in the way
+            return [Macro("put"), WAIT]
         if not hand:
             wishes = [*self._cook(), *self._take_soup(), *self._get("dish"), *self._get_ingredient()]
         elif hand == "soup":
@@ -64,7 +66,7 @@ class Chef:
         return [Macro("take", "soup")] if any(map(self._reaches, self.layout.serving)) else []
 
     def _get(self, item: str) -> list[Macro]:
-        """Bring a dish or an ingredient, if more are needed than the others bring or, out of reach of the pots, lie ready."""
+        """Bring a dish or an ingredient if more are needed than others bring or, away from the pots, lie ready."""
         wanted = self._dishes_wanted() if item == "dish" else sum(self.missing(pot)[item] for pot in self.pots)
         supply = self.carried[item]
         if self.at_pots:

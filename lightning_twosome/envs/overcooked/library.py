@@ -1,7 +1,8 @@
 """The parts of ``overcooked-ai`` in use, imported without its notices.
 
-The library imports the unmaintained ``gym``, which prints a notice to stderr. Its modules that fail under numpy 2, build
-planners on first use or write into their own folder (``overcooked_env``, ``agent``, pickled planners) are not used at all.
+The library imports the unmaintained ``gym``, which prints a notice to stderr. Those of its modules that fail under
+numpy 2, build planners on first use or write into their own folder (``overcooked_env``, ``agent``, pickled planners) are
+not used.
 """
 
 from __future__ import annotations

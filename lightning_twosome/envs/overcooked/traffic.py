@@ -1,9 +1,9 @@
 """Who gives way: the cooks' next steps, changed until nobody bumps into anybody.
 
-The library lets nobody move in a tick in which two cooks want the same cell or each other's. Two cooks who both insist, or
-who both step aside to the same side, would stand there for ever. So one of the two has the right of way, and the two are
-treated as a pair: the other one goes round, or the first one does, or one steps off the other's path, or waits. Who has
-the right of way is drawn at random when a macro-action starts; who waits has it least.
+The library lets nobody move in a tick in which two cooks want the same cell or each other's. Two cooks who both insist,
+or who both step aside to the same side, would stand there for ever. So one of the two has the right of way, and the two
+are treated as a pair: the other one goes round, or the first one does, or one steps off the other's path, or waits. Who
+has the right of way is drawn at random when a macro-action starts; who waits has it least.
 """
 
 from __future__ import annotations
