@@ -22,11 +22,15 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADERS
 
+from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.hooks import call_hook
+from lightning_twosome.last_checkpoint import end_run_together
+from lightning_twosome.processes import gather
 from lightning_twosome.rollout import (
     EVALUATION_STREAM,
     MINIBATCH_STREAM,
+    Rollout,
     RolloutCollector,
     episode_seed,
     random_generator,
@@ -170,8 +174,9 @@ class RolloutDataModule(L.LightningDataModule):
         """The collector of this process, made on first use."""
         if self._collector is None:
             assert self.seed is not None
-            env = TextVectorEnv([self.make_env] * self.num_envs, self.vectorization)
-            self._collector = RolloutCollector(env, self.num_steps, self.seed, first_index=self._rank * self.num_envs)
+            first_index = self._rank * self.num_envs
+            env = TextVectorEnv([self.make_env] * self.num_envs, self.vectorization, first_index)
+            self._collector = RolloutCollector(env, self.num_steps, self.seed, first_index)
         return self._collector
 
     def train_dataloader(self) -> TRAIN_DATALOADERS:
@@ -185,7 +190,7 @@ class RolloutDataModule(L.LightningDataModule):
         start = time.perf_counter()
         module.on_rollout_start()
         with trainer.precision_plugin.forward_context(), module.acting():
-            rollout = self.collector.collect(module, module.gamma, self.iteration)
+            rollout = self._rollout(module)
             samples = module.samples(rollout)
             if module.packing_matters:
                 batches = self.minibatches(self.iteration, fixed=True)[: self.num_minibatches // self.update_epochs]
@@ -197,6 +202,16 @@ class RolloutDataModule(L.LightningDataModule):
         for episode in rollout.episodes:
             call_hook(trainer, "on_episode_end", episode)
         return samples
+
+    def _rollout(self, module: Any) -> Rollout:
+        failure = rollout = None
+        try:
+            rollout = self.collector.collect(module, module.gamma, self.iteration)
+        except EnvironmentFailure as error:
+            failure = error
+        end_run_together(failure, self.trainer)
+        assert rollout is not None
+        return rollout
 
     def minibatches(self, iteration: int, fixed: bool) -> list[np.ndarray]:
         """Index of the decisions of each optimizer step of an iteration.
@@ -252,6 +267,10 @@ class RolloutDataModule(L.LightningDataModule):
         finally:
             env.close()
 
+    def on_exception(self, exception: BaseException) -> None:
+        """End the environments, whose processes would outlive the run; Lightning tears down after a success only."""
+        self.teardown("exception")
+
     def teardown(self, stage: str) -> None:
         """End the environments."""
         if self._collector is not None:
@@ -272,10 +291,7 @@ class RolloutDataModule(L.LightningDataModule):
             "rollout_metrics": {name: tensor.cpu() for name, tensor in module.rollout_metrics.state_dict().items()},
             "samples": self.samples.state_dict(),
         }
-        self._gathered = [own]
-        if self._world_size > 1:
-            self._gathered = [{} for _ in range(self._world_size)]
-            torch.distributed.all_gather_object(self._gathered, own)
+        self._gathered = gather(own, self._world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the data stands: counters, unfinished episodes, the rollout in use and the batches taken from it."""

@@ -12,7 +12,9 @@ wrapped in a :class:`Reporter` that checks what the environment says and hands i
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -22,6 +24,14 @@ import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from lightning_twosome.decisions import Decision
+from lightning_twosome.environment_failure import (
+    EnvironmentFailure,
+    Raised,
+    end_processes,
+    find_dead,
+    obey_signals,
+    say_raised,
+)
 from lightning_twosome.errors import UserError
 
 Vectorization = Literal["sync", "async"]
@@ -82,15 +92,35 @@ class Reporter(gym.Wrapper):
     def __init__(self, env: gym.Env, index: int) -> None:
         super().__init__(env)
         self.index = index
-        self.name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
         self.observation_space = gym.spaces.Discrete(1)
         self.action_space = gym.spaces.Discrete(np.iinfo(np.int32).max)
 
+    @property
+    def name(self) -> str:
+        """The environment's id, or its class's name where it has none."""
+        spec = self.env.spec
+        return spec.id if spec is not None else type(self.env.unwrapped).__name__
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Start the episode of ``seed`` and take the actions of ``options["histories"][index]``, if any."""
+        try:
+            return 0, {"report": self._start(seed, (options or {}).get("histories", {}).get(self.index, ()))}
+        except Exception as error:
+            return 0, {"report": Raised(error, self.name)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take the action of this index in the offered list."""
+        try:
+            transition = self._take(int(action))
+        except Exception as error:
+            return 0, 0.0, False, False, {"report": Raised(error, self.name)}
+        reward = sum(transition.step_rewards)
+        return 0, reward, transition.terminated, transition.truncated, {"report": transition}
+
+    def _start(self, seed: int | None, history: Sequence[int]) -> State:
         prompt, info = self.env.reset(seed=seed)
         ended = False
-        for number, action in enumerate((options or {}).get("histories", {}).get(self.index, ())):
+        for number, action in enumerate(history):
             if ended or action >= len(info["actions"]):
                 raise UserError(
                     f"Environment {self.name!r} does not come back to where the checkpoint left it: after reset(seed="
@@ -99,14 +129,13 @@ class Reporter(gym.Wrapper):
                 )
             prompt, _, terminated, truncated, info = self.env.step(action)
             ended = terminated or truncated
-        return 0, {"report": self._state(prompt, info)}
+        return self._state(prompt, info)
 
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        """Take the action of this index in the offered list."""
-        prompt, reward, terminated, truncated, info = self.env.step(int(action))
+    def _take(self, action: int) -> Transition:
+        prompt, reward, terminated, truncated, info = self.env.step(action)
         duration, step_rewards = self._time_and_rewards(float(reward), info)
         ended = terminated or truncated
-        transition = Transition(
+        return Transition(
             state=self._state(prompt, info, ended),
             step_rewards=step_rewards,
             duration=duration,
@@ -114,7 +143,6 @@ class Reporter(gym.Wrapper):
             truncated=bool(truncated),
             success=bool(info["success"]) if ended and "success" in info else None,
         )
-        return 0, float(reward), bool(terminated), bool(truncated), {"report": transition}
 
     def _time_and_rewards(self, reward: float, info: dict[str, Any]) -> tuple[int, tuple[float, ...]]:
         """Duration and reward of each primitive step, which must agree with each other and with the reward."""
@@ -199,18 +227,32 @@ class TextVectorEnv:
         env_fns: One factory per environment.
         vectorization: "sync" steps them in this process; "async" in a process each, which pays off for slow simulators
             only.
+        first_index: Index of the first environment among those of all processes, for messages.
     """
 
-    def __init__(self, env_fns: Sequence[Callable[[], gym.Env]], vectorization: Vectorization = "sync") -> None:
-        factories = [partial(_make_reporter, make, index) for index, make in enumerate(env_fns)]
+    def __init__(
+        self, env_fns: Sequence[Callable[[], gym.Env]], vectorization: Vectorization = "sync", first_index: int = 0
+    ) -> None:
+        factories = [partial(_make_reporter, make, index, os.getpid()) for index, make in enumerate(env_fns)]
         self.num_envs = len(factories)
+        self.first_index = first_index
+        self._seeds: list[int | None] = [None] * self.num_envs
+        self._actions: list[list[int]] = [[] for _ in factories]
+        self._closed = False
         self._env: VectorEnv
         if vectorization == "sync":
             self._env = SyncVectorEnv(factories, autoreset_mode=AutoresetMode.DISABLED)
         elif vectorization == "async":
-            self._env = AsyncVectorEnv(factories, shared_memory=False, autoreset_mode=AutoresetMode.DISABLED)
+            try:
+                self._env = AsyncVectorEnv(factories, shared_memory=False, autoreset_mode=AutoresetMode.DISABLED)
+            except (EOFError, OSError) as error:
+                raise UserError(
+                    "The process of an environment ended while it made the environment, as its message above says; "
+                    "vectorization='sync' shows where."
+                ) from error
         else:
             raise UserError(f"vectorization={vectorization!r} is unknown; use 'sync' or 'async'.")
+        self._names: Sequence[str] = self._env.get_attr("name")
 
     def reset(self, seeds: dict[int, int], histories: dict[int, list[int]] | None = None) -> dict[int, State]:
         """Start an episode in some environments.
@@ -222,22 +264,70 @@ class TextVectorEnv:
 
         Returns:
             State of each environment that was reset.
+
+        Raises:
+            EnvironmentFailure: An environment raised or its process died.
         """
         mask = np.zeros(self.num_envs, dtype=np.bool_)
         mask[list(seeds)] = True
         seed_list: Any = [seeds.get(index) for index in range(self.num_envs)]
-        _, info = self._env.reset(seed=seed_list, options={"reset_mask": mask, "histories": histories or {}})
-        return {index: info["report"][index] for index in seeds}
+        for index, seed in seeds.items():
+            self._seeds[index], self._actions[index] = seed, list((histories or {}).get(index, ()))
+        options = {"reset_mask": mask, "histories": histories or {}}
+        reports = self._reports(lambda: self._env.reset(seed=seed_list, options=options)[-1])
+        return {index: reports[index] for index in seeds}
 
     def step(self, actions: Sequence[int]) -> list[Transition]:
-        """Take one action in every environment."""
-        _, _, _, _, info = self._env.step(np.asarray(actions))
-        return list(info["report"])
+        """Take one action in every environment.
+
+        Raises:
+            EnvironmentFailure: An environment raised or its process died.
+        """
+        for taken, action in zip(self._actions, actions, strict=True):
+            taken.append(int(action))
+        return self._reports(lambda: self._env.step(np.asarray(actions))[-1])
+
+    def _reports(self, call: Callable[[], dict[str, Any]]) -> list[Any]:
+        """What the environments report, or the failure of the first one that raised or died, which ends them all."""
+        try:
+            reports = self._call(call)
+            for index, report in enumerate(reports):
+                if isinstance(report, Raised):
+                    raise self._failure(say_raised(report), index) from report.error
+        except BaseException:
+            self._end()
+            raise
+        return reports
+
+    def _call(self, call: Callable[[], dict[str, Any]]) -> list[Any]:
+        try:
+            return list(call()["report"])
+        except (EOFError, OSError) as error:
+            dead = find_dead(getattr(self._env, "processes", ()))
+            if dead is None:
+                raise
+            index, how = dead
+            raise self._failure(f"The process of environment {self._names[index]!r} {how}", index) from error
+
+    def _failure(self, what: str, index: int) -> EnvironmentFailure:
+        return EnvironmentFailure(what, self.first_index + index, self._seeds[index], self._actions[index])
+
+    def _end(self) -> None:
+        """Close after an error, which a second one must not hide."""
+        self._closed = True
+        if isinstance(self._env, AsyncVectorEnv):
+            end_processes(self._env)
+        else:
+            with suppress(Exception):
+                self._env.close()
 
     def close(self) -> None:
         """End the environments and their processes."""
-        self._env.close()
+        if not self._closed:
+            self._closed = True
+            self._env.close()
 
 
-def _make_reporter(make: Callable[[], gym.Env], index: int) -> Reporter:
+def _make_reporter(make: Callable[[], gym.Env], index: int, parent: int) -> Reporter:
+    obey_signals(parent)
     return Reporter(make(), index)

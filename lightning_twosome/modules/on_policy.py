@@ -14,10 +14,13 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.hooks import call_hook
+from lightning_twosome.last_checkpoint import end_run_together
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.ppo import explained_variance, smdp_advantages
+from lightning_twosome.processes import gather
 from lightning_twosome.rollout import Episode, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
 from lightning_twosome.vector_env import State
@@ -45,6 +48,7 @@ class OnPolicyModule(L.LightningModule):
         self._update_seconds = 0.0
         self._batch_start = time.perf_counter()
         self._evaluated: dict[bool, list[Episode]] = {}
+        self._failure: EnvironmentFailure | None = None
 
     # Acting
 
@@ -160,9 +164,15 @@ class OnPolicyModule(L.LightningModule):
             return play_episodes(self, batch.env, batch.seeds, self.gamma, batch.greedy, transcripts)
 
     def validation_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
-        """Play a batch of episodes."""
-        episodes = [played.episode for played in self.play(batch)]
-        self._evaluated.setdefault(batch.greedy, []).extend(episodes)
+        """Play a batch of episodes, unless an environment has failed, which all processes hear of at the end."""
+        if self._failure is not None:
+            return
+        try:
+            episodes = [played.episode for played in self.play(batch)]
+        except EnvironmentFailure as failure:
+            self._failure = failure
+        else:
+            self._evaluated.setdefault(batch.greedy, []).extend(episodes)
 
     def test_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
         """Play a batch of episodes."""
@@ -174,7 +184,7 @@ class OnPolicyModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self._evaluated = {}
+        self._evaluated, self._failure = {}, None
 
     def on_validation_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
@@ -182,13 +192,14 @@ class OnPolicyModule(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self._evaluated = {}
+        self._evaluated, self._failure = {}, None
 
     def on_test_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
         self._log_evaluation("test")
 
     def _log_evaluation(self, stage: str) -> None:
+        end_run_together(self._failure, self.trainer)
         for greedy, episodes in sorted(self._evaluated.items()):
             summary = summarize(self._of_all_processes(episodes))
             for name, value in summary.items():
@@ -197,8 +208,4 @@ class OnPolicyModule(L.LightningModule):
             self.log_step()
 
     def _of_all_processes(self, episodes: list[Episode]) -> list[Episode]:
-        if self.trainer.world_size == 1:
-            return episodes
-        gathered: list[list[Episode]] = [[] for _ in range(self.trainer.world_size)]
-        torch.distributed.all_gather_object(gathered, episodes)
-        return [episode for part in gathered for episode in part]
+        return [episode for part in gather(episodes, self.trainer.world_size) for episode in part]
