@@ -4,8 +4,8 @@ The kitchen is seen as a whole. Left out are distances, which the macro-actions 
 that the cook cannot reach. The vector has, in this order:
 
 * in hand: onion, tomato, dish, soup (one-hot), the soup's onions and tomatoes (thirds)
-* for each pot: onions and tomatoes (thirds), not cooking, cooking, ready, remaining ticks (twentieths), way (in tenths
-  of a tick; -1 where there is none)
+* for each pot: onions and tomatoes (thirds), not cooking, cooking, ready, remaining ticks (twentieths), way (tenths;
+  -1 where there is none)
 * way to the nearest supply of onions, tomatoes, dishes and to the guests (tenths of ticks; -1 where there is none)
 * onions, tomatoes, dishes and soups on counters within reach (thirds), and whether there is a free counter of the cook's
   own and one shared with another part of the kitchen
