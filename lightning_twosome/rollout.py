@@ -113,6 +113,11 @@ class Rollout:
         """Decisions in this rollout, S * N."""
         return self.actions.numel()
 
+    @property
+    def players(self) -> Tensor:
+        """int64 [S, N], who decided."""
+        return torch.tensor([[state.player for state in row] for row in self.states])
+
     def flat_states(self) -> list[State]:
         """The S * N states, step by step."""
         return [state for row in self.states for state in row]

@@ -19,7 +19,8 @@ from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.hooks import call_hook
 from lightning_twosome.last_checkpoint import end_run_together
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
-from lightning_twosome.ppo import explained_variance, smdp_advantages
+from lightning_twosome.players import Transitions, player_advantages
+from lightning_twosome.ppo import explained_variance
 from lightning_twosome.processes import gather
 from lightning_twosome.rollout import Episode, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
@@ -76,15 +77,15 @@ class OnPolicyModule(L.LightningModule):
 
     def samples(self, rollout: Rollout) -> Samples:
         """What the update learns from: the rollout's decisions with their advantages and returns."""
-        advantages, returns = smdp_advantages(
-            rollout.rewards,
-            rollout.values,
-            rollout.next_values,
-            rollout.durations,
-            rollout.terminated,
-            rollout.truncated,
-            self.gamma,
-            self.gae_lambda,
+        transitions = Transitions(
+            rewards=rollout.rewards,
+            next_values=rollout.next_values,
+            durations=rollout.durations,
+            terminated=rollout.terminated,
+            truncated=rollout.truncated,
+        )
+        advantages, returns = player_advantages(
+            transitions, rollout.values, rollout.players, self.gamma, self.gae_lambda
         )
         states = rollout.flat_states()
         self.episode_metrics.update(rollout.episodes)
