@@ -2,8 +2,9 @@
 
     python benchmarks/overlap.py
 
-The whole corpus is generated again and compared, lower-cased, with every prompt and action text that the kitchen can
-show. A whole prompt or goal sentence in the corpus would be a leak; single phrases of ordinary English are not.
+The whole corpus is generated again and compared, lower-cased, with every prompt and action text that the kitchen and
+the household can show. A whole prompt or goal sentence in the corpus would be a leak; single phrases of ordinary
+English are not.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lightning_twosome.envs.household.simulator import House
+from lightning_twosome.envs.household.task import load_task as load_household_task
+from lightning_twosome.envs.household.text import PROMPT_STYLES
+from lightning_twosome.envs.household.text import Narrator as HouseholdNarrator
 from lightning_twosome.envs.kitchen.simulator import DELIVERED, Kitchen
 from lightning_twosome.envs.kitchen.task import load_task
 from lightning_twosome.envs.kitchen.text import Narrator
@@ -20,6 +25,7 @@ from lightning_twosome.pretraining import vocabulary
 from lightning_twosome.pretraining.corpus import generate_documents
 
 KITCHEN_TASKS = ("TomatoSalad", "TomatoLettuceSalad")
+HOUSEHOLD_TASKS = ("FoodPreparation", "Entertainment")
 GRAM = 8
 
 
@@ -29,7 +35,7 @@ class Overlap:
 
     Attributes:
         prompts: Whole prompts that stand in the corpus.
-        goals: Goal sentences (the last, open one of a prompt) that stand in the corpus.
+        goals: Goal sentences (the last, open one of a prompt, unless others are given) that stand in the corpus.
         grams: Word 8-grams of the prompts, with each action after them, that stand in the corpus.
         templates: Sentences of the prompts whose wording with nouns masked is that of a sentence of the corpus.
         actions: Action texts that stand in the corpus.
@@ -59,24 +65,53 @@ def kitchen_texts(task_name: str) -> set[tuple[str, tuple[str, ...]]]:
     return {(narrator.prompt(view), narrator.actions(view)) for view in views}
 
 
-def measure(documents: Iterable[str], texts: Iterable[tuple[str, Sequence[str]]]) -> Overlap:
+def household_texts(task_name: str, style: str = PROMPT_STYLES[0]) -> set[tuple[str, tuple[str, ...]]]:
+    """Every different (prompt, actions) that a household task can show before its goal."""
+    house = House(load_household_task(task_name))
+    narrator = HouseholdNarrator(house, style)
+    states, queue = {house.initial}, [house.initial]
+    for state in queue:  # grows while it is walked through
+        for index in house.offered(state):
+            after = house.act(state, house.task.actions[index])
+            if after is not None and after not in states and not house.succeeded(after):
+                states.add(after)
+                queue.append(after)
+    return {(narrator.prompt(state), narrator.actions(state, house.offered(state))) for state in states}
+
+
+def household_goals(task_name: str) -> set[str]:
+    """What a household task's prompts say of its goal, in any style."""
+    return {load_household_task(task_name).aim}
+
+
+class Corpus:
+    """What is looked up in a corpus: its words in a row, its 8-grams and its sentences with nouns masked."""
+
+    def __init__(self, documents: Iterable[str]) -> None:
+        self.words, self.grams, self.templates = "", set[tuple[str, ...]](), set[tuple[str, ...]]()
+        rows = []
+        for document in documents:
+            lowered = document.lower()
+            rows.append(_words_only(lowered))
+            self.grams |= _grams(lowered)
+            self.templates |= {_template(sentence) for sentence in _sentences(lowered)}
+        self.words = "\n".join(rows)
+
+
+def measure(corpus: Corpus, texts: Iterable[tuple[str, Sequence[str]]], goals: Iterable[str] | None = None) -> Overlap:
     """Compare a corpus with an environment's prompts and actions."""
     decisions = [(prompt.lower(), [action.lower() for action in actions]) for prompt, actions in texts]
     prompts = {prompt for prompt, _ in decisions}
-    goals = {_sentences(prompt)[-1] for prompt in prompts}
+    goals = {_sentences(prompt)[-1] for prompt in prompts} if goals is None else {goal.lower() for goal in goals}
     actions = {action for _, offered in decisions for action in offered}
     grams = {gram for prompt, offered in decisions for action in offered for gram in _grams(f"{prompt} {action}")}
     templates = {_template(sentence) for prompt in prompts for sentence in _sentences(prompt)[:-1]}
-    lowered = [document.lower() for document in documents]
-    corpus = "\n".join(_words_only(document) for document in lowered)
-    corpus_grams = {gram for document in lowered for gram in _grams(document)}
-    corpus_templates = {_template(sentence) for document in lowered for sentence in _sentences(document)}
-    found = tuple(sorted(action for action in actions if _words_only(action) in corpus))
+    found = tuple(sorted(action for action in actions if _words_only(action) in corpus.words))
     return Overlap(
-        prompts=_share(_words_only(prompt) in corpus for prompt in prompts),
-        goals=_share(_words_only(goal) in corpus for goal in goals),
-        grams=len(grams & corpus_grams) / len(grams),
-        templates=len(templates & corpus_templates) / len(templates),
+        prompts=_share(_words_only(prompt) in corpus.words for prompt in prompts),
+        goals=_share(_words_only(goal) in corpus.words for goal in goals),
+        grams=len(grams & corpus.grams) / len(grams),
+        templates=len(templates & corpus.templates) / len(templates),
         actions=len(found) / len(actions),
         found_actions=found,
     )
@@ -134,15 +169,21 @@ def _template(sentence: str) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Measure both kitchens against the corpus of the bundled model."""
-    documents = list(generate_documents(0, 27000))
+    """Measure kitchens and households against the corpus of the bundled model."""
+    corpus = Corpus(generate_documents(0, 27000))
     print("| | whole prompts | goal sentences | 8-grams | masked sentences | action texts |")
     print("|---|---|---|---|---|---|")
     for name in KITCHEN_TASKS:
-        overlap = measure(documents, kitchen_texts(name))
-        shares = (overlap.prompts, overlap.goals, overlap.grams, overlap.templates, overlap.actions)
-        print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
-        print(f"found action texts: {', '.join(overlap.found_actions) or 'none'}")
+        _report(name, measure(corpus, kitchen_texts(name)))
+    for name in HOUSEHOLD_TASKS:
+        for style in PROMPT_STYLES:
+            _report(f"{name}, {style}", measure(corpus, household_texts(name, style), household_goals(name)))
+
+
+def _report(name: str, overlap: Overlap) -> None:
+    shares = (overlap.prompts, overlap.goals, overlap.grams, overlap.templates, overlap.actions)
+    print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
+    print(f"found action texts: {', '.join(overlap.found_actions) or 'none'}")
 
 
 if __name__ == "__main__":
