@@ -46,7 +46,7 @@ def state_problems(prompt: Any, info: Any, ended: bool, space: Any) -> Iterator[
         yield Problem("info", f"info is a {type(info).__name__}", "reset and step must return a dict last")
         return
     yield from _prompt_problems("prompt", prompt)
-    if isinstance(prompt, str) and not space.contains(prompt):
+    if isinstance(prompt, str) and prompt.strip() and not space.contains(prompt):
         yield Problem(
             "observation space",
             f"the prompt {first_words(prompt)!r} is not in the observation space {space}",
@@ -216,7 +216,7 @@ def token_problems(decision: Decision, encoder: DecisionEncoder, read: Callable[
         ids, offsets = read(f"{prompt} {action}")
         across = next((span for span in offsets if span[0] < end < span[1]), None)
         if across is not None or tuple(ids[: len(alone)]) != alone:
-            seam = f"{prompt} {action}"[end - 12 : end + 12]
+            seam = f"{prompt} {action}"[max(0, end - 12) : end + 12]
             yield Problem(
                 "boundary",
                 f"the tokenizer reads over the end of the prompt, at {seam!r}",
