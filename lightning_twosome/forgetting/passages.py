@@ -5,6 +5,7 @@
     document    "Ravi is in the kitchen. He sees a pan on the stove. He takes the pan from the stove."
     word order  "Ravi is in the kitchen. He sees a pan on the stove."    "He takes the pan from the stove."
                                                                     or "He takes pan the from the stove."
+                                                                    or "He takes the pan the from stove."
                                                                     or "He takes the stove from the pan."
     cloze       "Ravi is in the kitchen. He sees a pan on the stove. He takes the pan from the"    "stove"
 """
@@ -16,9 +17,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-# A word of these before another one cannot follow it: swapping the two is never English.
+# A word of these before a noun, or after a word of place, cannot change its place with it.
 _DETERMINERS = {"the", "a", "an", "some", "his", "her", "your", "my"}
+_PLACES = {"on", "in", "into", "from", "to", "at", "of", "with"}
 _PLACED = re.compile(r"\bthe (\w+) (?:on|in|into|from|out of|off|inside|onto) the (\w+)\b")
+_WRONG_ORDERS = 3
 _LONGEST_CONTEXT = 420  # characters, about 100 tokens
 Item = dict[str, Any]
 
@@ -29,35 +32,34 @@ def sentences(document: str) -> list[str]:
 
 
 def word_order(documents: Iterable[str], rng: random.Random) -> Iterator[Item]:
-    """Sentences beside the same with two words swapped: a determiner and its noun, or two nouns.
+    """Sentences beside the same with two words exchanged, in three ways.
 
     Args:
         documents: Fresh documents; each gives one item at most.
-        rng: Chooses the sentence and the swap.
+        rng: Chooses the sentence and the wrong orders.
     """
     for document in documents:
         told = sentences(document)
-        swapped = [(index, wrong) for index in range(2, len(told)) for wrong in _swapped(told[index], rng)]
-        if swapped:
-            index, wrong = rng.choice(swapped)
-            yield {"context": context(told[:index]), "choices": [told[index], wrong]}
+        orders = {index: wrong_orders(told[index]) for index in range(2, len(told))}
+        asked = [index for index, wrong in orders.items() if len(wrong) >= _WRONG_ORDERS]
+        if asked:
+            index = rng.choice(asked)
+            wrong = rng.sample(orders[index], _WRONG_ORDERS)
+            yield {"context": context(told[:index]), "choices": [told[index], *wrong]}
 
 
-def _swapped(sentence: str, rng: random.Random) -> list[str]:
-    """The sentence in wrong orders, at most one of each kind."""
+def wrong_orders(sentence: str) -> list[str]:
+    """The sentence with two words exchanged that cannot be: determiner and noun, place and determiner, two nouns."""
     words = sentence.split()
-    if not 6 <= len(words) <= 16:
-        return []
     wrong = []
-    places = [
-        place for place in range(1, len(words) - 2) if words[place] in _DETERMINERS and words[place + 1].isalpha()
-    ]
-    if places:
-        place = rng.choice(places)
-        wrong.append(" ".join([*words[:place], words[place + 1], words[place], *words[place + 2 :]]))
+    for place in range(1, len(words) - 2):
+        first, second = words[place : place + 2]
+        before_noun = first in _DETERMINERS and second.isalpha()
+        if before_noun or (first in _PLACES and second in _DETERMINERS):
+            wrong.append(" ".join([*words[:place], second, first, *words[place + 2 :]]))
     if (placed := _PLACED.search(sentence)) and placed[1] != placed[2]:
-        first, between, second = placed.span(1), sentence[placed.end(1) : placed.start(2)], placed.span(2)
-        wrong.append(sentence[: first[0]] + placed[2] + between + placed[1] + sentence[second[1] :])
+        between = sentence[placed.end(1) : placed.start(2)]
+        wrong.append(sentence[: placed.start(1)] + placed[2] + between + placed[1] + sentence[placed.end(2) :])
     return wrong
 
 
