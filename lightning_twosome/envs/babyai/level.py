@@ -31,9 +31,8 @@ def make_level(level: str, settings: Mapping[str, Any]) -> Any:
     try:
         return gymnasium.make(ids[level], disable_env_checker=True, **settings).unwrapped
     except (TypeError, AssertionError, ValueError) as error:
-        raise UserError(
-            f"the BabyAI level {level!r} does not take level_settings={dict(settings)!r}: {error}"
-        ) from error
+        given, said = dict(settings), str(error).partition(" was raised from the environment creator")[0]
+        raise UserError(f"the BabyAI level {level!r} does not take level_settings={given!r}: {said}") from error
 
 
 def _ids() -> dict[str, str]:

@@ -126,8 +126,7 @@ def _hand(view: View, nothing: str) -> str:
 
 
 def _done(view: View, words: str, whose: str, whom: str) -> list[str]:
-    done = " and ".join(_mission(part, whose, whom) for part in view.done)
-    return [f"{words} {done}."] if done else []
+    return [f"{words} {_join(_mission(part, whose, whom) for part in view.done)}."] if view.done else []
 
 
 def _toward(thing: Thing | None, words: str) -> str:
