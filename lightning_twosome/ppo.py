@@ -7,6 +7,7 @@ The update in the order of the paper (TWOSOME, arXiv 2401.14151, section 3; PPO,
     log_prob, old_log_prob     --policy_loss-->  clipped surrogate            scalar
     value, returns             --value_loss-->   (clipped) squared error      scalar
     log_probs [B, K]           --entropy, exact_kl-->                         [B]
+    log_probs, restated        --consistency_loss--> teacher's KL divergence  scalar
 
 Shape letters: B decisions, K actions, S rollout steps, N environments. A row of ``log_probs`` is a log distribution
 over the K actions of a
@@ -135,6 +136,15 @@ def exact_kl(old_log_probs: Tensor, log_probs: Tensor) -> Tensor:
     padding = old_log_probs == -torch.inf
     difference = old_log_probs.masked_fill(padding, 0.0) - log_probs.masked_fill(padding, 0.0)
     return (old_log_probs.exp() * difference).sum(-1).clamp(min=0.0)
+
+
+def consistency_loss(log_probs: Tensor, restated_log_probs: Tensor) -> Tensor:
+    """Mean ``KL(policy on the states as shown || policy on the same states in other words)``, both [B, K].
+
+    The first is detached: it is what the rewards teach, and the policy on the restated states learns from it. With a
+    gradient for both, words that were never acted on would pull the policy that is being trained towards their own.
+    """
+    return exact_kl(log_probs.detach(), restated_log_probs).mean()
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> Tensor:

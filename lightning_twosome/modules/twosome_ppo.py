@@ -5,6 +5,7 @@
     Samples [B] --action_log_probs, values--> log_probs [B, K], value [B]
                 --policy_loss, value_loss, entropy--> loss --backward--> adapter and critic, clipped apart
                 --exact_kl--> stop of this iteration's update, the same on all processes
+    restatements --action_log_probs, in the same pass--> consistency_loss, where consistency_coef is not 0
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.samples import Samples
+from lightning_twosome.trained_weights import check_weights, kept_weights
 from lightning_twosome.vector_env import State
 
 logger = logging.getLogger(__name__)
 
 UPDATE_METRICS = (
     "loss/policy", "loss/value", "loss/total", "policy/entropy", "policy/effective_actions", "policy/kl", "policy/k1",
-    "policy/k3",
-    "policy/clip_fraction", "policy/first_pass_ratio_deviation", "policy/update_stopped", "lr/actor", "lr/critic",
-    "lr/beta",
+    "policy/k3", "policy/clip_fraction", "policy/first_pass_ratio_deviation", "policy/update_stopped", "lr/actor",
+    "lr/critic", "lr/beta", "loss/consistency",
 )  # fmt: skip
 
 
@@ -64,6 +65,8 @@ class TwosomePPO(OnPolicyModule):
         value_coef: Weight of the value loss.
         entropy_coef: Weight of the entropy bonus.
         anneal_entropy: Linear decay of ``entropy_coef`` to 0 over the training.
+        consistency_coef: Weight of the KL divergence between the policies on a state as it is shown and on its
+            restatement, which the environment must give (``info["restatement"]``); 0 for none.
         normalize_advantages: Subtract the mean and divide by the standard deviation over the optimizer step's batch.
         target_kl: Exact KL divergence from the rollout's policy, in nats, beyond which the iteration's update stops;
             ``None`` for no stop.
@@ -97,6 +100,7 @@ class TwosomePPO(OnPolicyModule):
         value_coef: float = 0.5,
         entropy_coef: float = 0.01,
         anneal_entropy: bool = True,
+        consistency_coef: float = 0.0,
         normalize_advantages: bool = True,
         target_kl: float | None = 0.1,
         critic_warmup_iterations: int = 0,
@@ -119,8 +123,8 @@ class TwosomePPO(OnPolicyModule):
     def _check_arguments(self) -> None:
         ranges = {
             "gamma": (0, 1), "gae_lambda": (0, 1), "clip_coef": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None),
-            "beta_lr": (0, None),
-            "entropy_coef": (0, None), "value_coef": (0, None), "target_kl": (0, None), "token_budget": (1, None),
+            "beta_lr": (0, None), "entropy_coef": (0, None), "consistency_coef": (0, None), "value_coef": (0, None),
+            "target_kl": (0, None), "token_budget": (1, None),
             "value_clip_coef": (0, None), "critic_warmup_iterations": (0, None), "return_window": (1, None),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
@@ -163,9 +167,19 @@ class TwosomePPO(OnPolicyModule):
         return self.actor_critic
 
     def setup(self, stage: str) -> None:
-        """Start beta at the mean count of the environment's actions, where it is asked for."""
+        """Ask for restatements where they are needed; start beta at the actions' mean count, where it is asked for."""
+        if stage == "fit" and self.hparams["consistency_coef"] > 0:
+            self._require_restatements()
         if self.agent.beta_from_counts:
             self.agent.initialize_beta([state.decision for state in self.data.example_states()])
+
+    def _require_restatements(self) -> None:
+        if not any(state.restatement is not None for state in self.data.example_states()):
+            raise UserError(
+                f"model.consistency_coef is {self.hparams['consistency_coef']}, but the environment shows no state in "
+                "other words (info['restatement']): set data.env_kwargs.restate to another prompt style, or "
+                "model.consistency_coef to 0."
+            )
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""
@@ -246,15 +260,23 @@ class TwosomePPO(OnPolicyModule):
         """Score the rollout again in the update's own batches, so that first ratios are 1 below float32 too."""
         with torch.enable_grad():  # the kernels may depend on it
             for index in batches:
-                log_probs = self.agent.action_log_probs(samples.select(index).decisions).detach().float().cpu()
+                log_probs, _ = self._update_log_probs(samples.select(index))
+                log_probs = log_probs.detach().float().cpu()
                 samples.log_probs[torch.from_numpy(index), : log_probs.shape[1]] = log_probs
+
+    def _update_log_probs(self, batch: Samples) -> tuple[Tensor, Tensor]:
+        """Log-probabilities [B, K] of a batch and, in the same pass, of those restatements that are learned from."""
+        restatements = [state.restatement for state in batch.states if state.restatement is not None]
+        learned_from = restatements if self.hparams["consistency_coef"] > 0 else []
+        log_probs = self.agent.action_log_probs([*batch.decisions, *learned_from]).float()
+        return log_probs[: len(batch)], log_probs[len(batch) :]
 
     def training_step(self, batch: Samples, batch_idx: int) -> Tensor:
         """PPO's loss on one batch of decisions."""
         parameters = (*self.agent.actor_parameters(), *self.agent.critic_parameters())
         if self._update_stopped:
             return torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0
-        log_probs = self.agent.action_log_probs(batch.decisions).float()
+        log_probs, restated_log_probs = self._update_log_probs(batch)
         values = self.agent.values([decision.prompt for decision in batch.decisions]).float()
         old_log_probs = batch.log_probs[:, : log_probs.shape[1]]
         taken = batch.actions[:, None]
@@ -268,6 +290,11 @@ class TwosomePPO(OnPolicyModule):
         value_loss = ppo.value_loss(values, batch.values, batch.returns, self.hparams["value_clip_coef"])
         entropy = ppo.entropy(log_probs)
         loss = policy_loss + self.hparams["value_coef"] * value_loss - self._entropy_coef() * entropy.mean()
+        if len(restated_log_probs):
+            restated = torch.tensor([state.restatement is not None for state in batch.states])
+            consistency = ppo.consistency_loss(log_probs[restated], restated_log_probs)
+            loss = loss + self.hparams["consistency_coef"] * consistency
+            self.update_metrics.update({"loss/consistency": consistency})
         with torch.no_grad():
             kl = ppo.exact_kl(old_log_probs, log_probs).mean()
         self._batch_kls.append(kl)
@@ -342,25 +369,13 @@ class TwosomePPO(OnPolicyModule):
         """Log the iteration."""
         stopped = torch.tensor(float(self._update_stopped))
         self.update_metrics.update({"policy/update_stopped": stopped})
-        self.log_iteration(
-            {
-                **self.update_metrics.compute(),
-                "policy/beta": self.agent.beta.detach(),
-            }
-        )
+        self.log_iteration({**self.update_metrics.compute(), "policy/beta": self.agent.beta.detach()})
 
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what training changes: adapter, critic, beta and the metrics' windows; the trunk is loaded by name."""
-        kept = {name for name, parameter in self.named_parameters() if parameter.requires_grad} | {
-            "actor_critic.log_beta"
-        }
-        checkpoint["state_dict"] = {
-            name: tensor
-            for name, tensor in checkpoint["state_dict"].items()
-            if name in kept or not name.startswith("actor_critic.")
-        }
+        checkpoint["state_dict"] = kept_weights(self, checkpoint["state_dict"])
         checkpoint["update_stopped"] = self._update_stopped
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -370,17 +385,7 @@ class TwosomePPO(OnPolicyModule):
             UserError: Weights are missing, left over or of another shape, or the checkpoint has no state of this data
             module.
         """
-        own = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-        saved = {name: t for name, t in checkpoint["state_dict"].items() if name.startswith("actor_critic.")}
-        wrong = [name for name in own if name not in saved or saved[name].shape != own[name].shape]
-        wrong += [name for name in saved if name not in own and name != "actor_critic.log_beta"]
-        if wrong:
-            raise UserError(
-                f"The checkpoint's trainable weights are not this model's ({len(wrong)} differ, the first is "
-                f"{wrong[0]!r}); it was trained with "
-                f"language_model={checkpoint.get('hyper_parameters', {}).get('language_model')}: set "
-                "model.language_model and model.critic_hidden alike."
-            )
+        check_weights(self, checkpoint)
         self._update_stopped = checkpoint.get("update_stopped", False)
         self.agent.beta_from_counts = False
         self._check_data_state(checkpoint)
