@@ -7,8 +7,8 @@ that the cook cannot reach. The vector has, in this order:
 * for each pot: onions and tomatoes (thirds), not cooking, cooking, ready, remaining ticks (twentieths), way (tenths;
   -1 where there is none)
 * way to the nearest supply of onions, tomatoes, dishes and to the guests (tenths of ticks; -1 where there is none)
-* onions, tomatoes, dishes and soups on counters within reach (thirds), and whether there is a free counter of the cook's
-  own and one shared with another part of the kitchen
+* onions, tomatoes, dishes and soups on counters within reach (thirds), and whether there is a free counter of the
+  cook's own and one shared with another part of the kitchen
 * column and row (tenths), facing north, south, east, west (one-hot), whether the way was blocked
 * for each other cook: what is in hand (one-hot of four), columns and rows away (tenths)
 """

@@ -1,0 +1,53 @@
+"""What can be cooked on each Overcooked layout: scripted and random policies in self-play, as a Markdown table.
+
+python benchmarks/overcooked.py [--episodes 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+
+import lightning_twosome  # noqa: F401  registers the environments
+from lightning_twosome.envs.overcooked.layout import layout_names, load_layout
+
+
+def episode(env: gymnasium.Env, seed: int, choose: Callable[[dict[str, Any]], int]) -> tuple[int, float]:
+    """Soups and points of one episode."""
+    _, info = env.reset(seed=seed)
+    points, truncated = 0.0, False
+    while not truncated:
+        _, reward, _, truncated, info = env.step(choose(info))
+        points += float(reward)
+    return info["soups"], points
+
+
+def row(layout: str, episodes: int) -> str:
+    """One line of the table: 400 ticks, all cooks with the same policy."""
+    n_cooks = load_layout(layout).n_cooks
+    env = gymnasium.make("twosome/Overcooked-v0", layout=layout, partner="none" if n_cooks == 1 else "self")
+    soups, points = episode(env, 0, lambda info: env.unwrapped.expert_action())  # type: ignore[attr-defined]
+    draw = random.Random(0)
+    chance = [episode(env, seed, lambda info: draw.randrange(len(info["actions"]))) for seed in range(episodes)]
+    means = [statistics.fmean(values) for values in zip(*chance, strict=True)]
+    return f"| `{layout}` | {n_cooks} | {soups} | {points:.0f} | {means[0]:.2f} | {means[1]:.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description="Soups of scripted and random cooks on every layout.")
+    parser.add_argument("--episodes", type=int, default=20, help="episodes of the random policy on each layout")
+    arguments = parser.parse_args()
+    print("| layout | cooks | soups, scripted | points, scripted | soups, random | points, random |")
+    print("|---|---|---|---|---|---|")
+    for layout in layout_names():
+        print(row(layout, arguments.episodes))
+
+
+if __name__ == "__main__":
+    main()
