@@ -14,6 +14,7 @@ from rich.table import Table
 from lightning_twosome.evaluation import describe, play_episodes, summarize, uniform_policy
 from lightning_twosome.perplexity import held_out_texts, perplexity
 from lightning_twosome.rollout import EVALUATION_STREAM, episode_seed
+from lightning_twosome.tasks import best_possible_return
 
 
 class BeforeAndAfter(L.Callback):
@@ -73,7 +74,7 @@ class BeforeAndAfter(L.Callback):
             played = play_episodes(uniform_policy(), env, self._seeds(data), module.gamma)
         return {
             "uniform_random": summarize([one.episode for one in played]),
-            "optimum": best_possible_return(data, module.gamma),
+            "optimum": best_possible_return(data.make_env(), module.gamma),
             "env_steps": data.env_steps,
         }
 
@@ -88,14 +89,6 @@ class BeforeAndAfter(L.Callback):
     def _elapsed(self) -> float:
         """Seconds of training, with those before the run was resumed."""
         return self.seconds + time.perf_counter() - self._start
-
-
-def best_possible_return(data: Any, gamma: float) -> float | None:
-    """The environment's ``optimal_discounted_return``, a number or a function of the discount, if it knows one."""
-    environment = data.make_env()
-    optimum = getattr(environment.unwrapped, "optimal_discounted_return", None)
-    environment.close()
-    return optimum(gamma) if callable(optimum) else optimum
 
 
 def _table(result: dict[str, Any]) -> Table:

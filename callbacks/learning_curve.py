@@ -7,7 +7,8 @@ from typing import Any
 
 import lightning as L
 
-from lightning_twosome.callbacks.before_and_after import BeforeAndAfter, best_possible_return
+from lightning_twosome.callbacks.before_and_after import BeforeAndAfter
+from lightning_twosome.tasks import best_possible_return
 
 
 class LearningCurve(L.Callback):
@@ -25,8 +26,9 @@ class LearningCurve(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Ask the environment for its best possible return."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         module: Any = pl_module
-        self.optimum = best_possible_return(trainer.datamodule, module.gamma)  # type: ignore[attr-defined]
+        self.optimum = best_possible_return(data.make_env(), module.gamma)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Note an evaluation."""

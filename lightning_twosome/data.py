@@ -26,6 +26,7 @@ from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.hooks import call_hook
 from lightning_twosome.last_checkpoint import end_run_together
+from lightning_twosome.loaders import EpisodeLoader, RolloutLoader
 from lightning_twosome.processes import gather
 from lightning_twosome.rollout import (
     EVALUATION_STREAM,
@@ -36,6 +37,7 @@ from lightning_twosome.rollout import (
     random_generator,
 )
 from lightning_twosome.samples import EpisodeBatch, Samples
+from lightning_twosome.tasks import MixtureEnv, Task, named
 from lightning_twosome.vector_env import State, TextVectorEnv, Vectorization
 
 
@@ -46,17 +48,19 @@ class RolloutDataModule(L.LightningDataModule):
     process.
 
     Args:
-        env: A gymnasium id, or anything that makes an environment when called without arguments.
+        env: A gymnasium id, anything that makes an environment when called without arguments, or a list of tasks that
+            are mixed: each episode is one of them.
         env_kwargs: Keyword arguments for ``gymnasium.make`` where ``env`` is an id.
         num_envs: N, environments in each process.
         num_steps: S, decisions of each environment an iteration.
         update_epochs: Passes over the rollout an iteration.
         minibatch_size: Decisions of one optimizer step; ``None`` for the whole rollout.
-        eval_episodes: Episodes with sampled actions in validation, test and predict.
+        eval_episodes: Episodes with sampled actions in validation, predict and, of each task, test.
         eval_greedy_episodes: Episodes with the most probable action beside them; 0 for none.
         eval_num_envs: Environments that play them in each process.
         vectorization: "sync" or, for slow simulators, "async" (a process for each environment).
         seed: Seed of episodes, action sampling and minibatches; ``None`` takes the one of ``seed_everything``.
+        test_tasks: What ``test`` plays, one after the other; ``None`` for what is trained on.
 
     Raises:
         UserError: The environment id is unknown, an argument is out of range, ``minibatch_size`` does not divide the
@@ -65,7 +69,7 @@ class RolloutDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        env: str | Callable[[], gym.Env],
+        env: list[Task] | str | Callable[[], gym.Env],
         env_kwargs: dict[str, Any] | None = None,
         num_envs: int = 8,
         num_steps: int = 32,
@@ -76,10 +80,13 @@ class RolloutDataModule(L.LightningDataModule):
         eval_num_envs: int = 8,
         vectorization: Vectorization = "sync",
         seed: int | None = None,
+        test_tasks: list[Task] | None = None,
     ) -> None:
         super().__init__()
         self.env = env
         self.env_kwargs = env_kwargs or {}
+        self.tasks = self._training_tasks()
+        self.test_tasks = self.tasks if test_tasks is None else named(test_tasks, "data.test_tasks")
         self.num_envs = num_envs
         self.num_steps = num_steps
         self.update_epochs = update_epochs
@@ -96,9 +103,20 @@ class RolloutDataModule(L.LightningDataModule):
         self.batches_done = 0
         self._collector: RolloutCollector | None = None
         self._eval_env: TextVectorEnv | None = None
+        self._test_envs: dict[str, TextVectorEnv] = {}
         self._restored: dict[str, Any] | None = None
         self._gathered: list[dict[str, Any]] = []
         self._check_arguments()
+
+    def _training_tasks(self) -> list[Task]:
+        if not isinstance(self.env, list):
+            return named([Task(self.env, self.env_kwargs)], "data.env")
+        if self.env_kwargs:
+            raise UserError(
+                f"data.env_kwargs={self.env_kwargs!r} is for one environment, and data.env is a list of tasks; give "
+                "each task env_kwargs of its own."
+            )
+        return named(self.env, "data.env")
 
     def _check_arguments(self) -> None:
         for name in ("num_envs", "num_steps", "update_epochs", "minibatch_size", "eval_episodes", "eval_num_envs"):
@@ -113,19 +131,7 @@ class RolloutDataModule(L.LightningDataModule):
 
     def make_env(self) -> gym.Env:
         """One environment, as configured."""
-        if callable(self.env):
-            return self.env()
-        try:
-            return gym.make(self.env, **self.env_kwargs)
-        except gym.error.Error as error:
-            raise UserError(
-                f"data.env={self.env!r} is not known to gymnasium ({error}); import the module that registers it, or "
-                "give data.env a class_path."
-            ) from error
-        except TypeError as error:
-            raise UserError(
-                f"data.env={self.env!r} does not take data.env_kwargs={self.env_kwargs!r}: {error}."
-            ) from error
+        return MixtureEnv(self.tasks) if isinstance(self.env, list) else self.tasks[0].make()
 
     @property
     def steps_per_iteration(self) -> int:
@@ -146,7 +152,7 @@ class RolloutDataModule(L.LightningDataModule):
         return self.trainer.global_rank if self.trainer is not None else 0
 
     def setup(self, stage: str) -> None:
-        """Fix the seed, the same in all processes; try the environment, so that its mistakes show before long work."""
+        """Fix the seed, the same in all processes; try the environments, so that mistakes show before long work."""
         if stage == "fit":  # nothing of an earlier fit goes on, unless a checkpoint is loaded after this
             self.samples, self.batches_done = None, 0
             self._restored, self._gathered = None, []
@@ -154,6 +160,8 @@ class RolloutDataModule(L.LightningDataModule):
             seed = torch.initial_seed() % 2**31
             self.seed = seed if self.trainer is None else self.trainer.strategy.broadcast(seed)
         self.example_states()
+        for task in [*self.tasks, *(self.test_tasks if stage == "test" else ())]:
+            task.make().close()
 
     def example_states(self, count: int = 64) -> list[State]:
         """States met by a uniform random policy, always the same ones."""
@@ -239,23 +247,31 @@ class RolloutDataModule(L.LightningDataModule):
         """Batches of episodes, the same ones each time."""
         return EpisodeLoader(self.episode_batches())
 
-    test_dataloader = predict_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+    def test_dataloader(self) -> EVAL_DATALOADERS:
+        """Batches of episodes of every test task, the same ones each time."""
+        for task in self.test_tasks:
+            if task.label not in self._test_envs:
+                self._test_envs[task.label] = TextVectorEnv([task.make] * self.eval_num_envs, self.vectorization)
+        batches = [self._batches_in(self._test_envs[task.label], task.label) for task in self.test_tasks]
+        return EpisodeLoader([batch for task_batches in batches for batch in task_batches])
 
     def episode_batches(self) -> list[EpisodeBatch]:
         """This process's share of the evaluation episodes; every process gets equally many batches."""
-        assert self.seed is not None
         if self._eval_env is None:
             self._eval_env = TextVectorEnv([self.make_env] * self.eval_num_envs, self.vectorization)
+        return self._batches_in(self._eval_env)
+
+    def _batches_in(self, env: TextVectorEnv, task: str | None = None) -> list[EpisodeBatch]:
+        assert self.seed is not None
         size = self.eval_num_envs * self._world_size
         batches = []
         for greedy, count in ((False, self.eval_episodes), (True, self.eval_greedy_episodes)):
             seeds = [episode_seed(self.seed, EVALUATION_STREAM, int(greedy), number) for number in range(count)]
             for start in range(0, count, size):
-                batches.append(
-                    EpisodeBatch(
-                        self._eval_env, tuple(seeds[start : start + size][self._rank :: self._world_size]), greedy
-                    )
-                )
+                own = tuple(seeds[start : start + size][self._rank :: self._world_size])
+                batches.append(EpisodeBatch(env, own, greedy, task))
         return batches
 
     @contextmanager
@@ -277,7 +293,10 @@ class RolloutDataModule(L.LightningDataModule):
             self._collector.env.close()
         if self._eval_env is not None:
             self._eval_env.close()
+        for env in self._test_envs.values():
+            env.close()
         self._collector = self._eval_env = None
+        self._test_envs = {}
 
     # Checkpoints
 
@@ -360,54 +379,3 @@ class RolloutDataModule(L.LightningDataModule):
             self._gathered = state["processes"]
             self.samples = Samples.from_state_dict(own["samples"]) if done else None
         return done
-
-
-class RolloutLoader:
-    """Sized iterable over the minibatches of an iteration; each pass over it is a new rollout.
-
-    Args:
-        data: Owner of the environments and of everything that a checkpoint keeps.
-    """
-
-    def __init__(self, data: RolloutDataModule) -> None:
-        self.data = data
-
-    def __len__(self) -> int:
-        return self.data.num_minibatches
-
-    def __iter__(self) -> Iterator[Samples]:
-        data = self.data
-        trainer: Any = data.trainer
-        data.batches_done = data.restore()
-        if data.samples is None or not (data.batches_done or trainer.overfit_batches):
-            data.samples = data.collect()
-            data.gather_state()
-        assert data.samples is not None
-        fixed = trainer.lightning_module.packing_matters
-        for index in data.minibatches(data.iteration - 1, fixed)[data.batches_done :]:
-            data.batches_done += 1
-            yield data.samples.select(index)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Empty, since the data module keeps the state; it tells Lightning that an epoch can go on in its middle."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Nothing to take up, see :meth:`state_dict`."""
-
-
-class EpisodeLoader:
-    """Sized iterable over the batches of an evaluation; a plain list would be taken for several loaders.
-
-    Args:
-        batches: The batches, in order.
-    """
-
-    def __init__(self, batches: list[EpisodeBatch]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Iterator[EpisodeBatch]:
-        return iter(self.batches)

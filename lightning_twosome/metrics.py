@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
+from urllib.parse import quote, unquote
 
 import torch
 from torch import Tensor, nn
@@ -59,37 +60,79 @@ class WindowedMean(_Resumable):
 
 
 class EpisodeMetrics(nn.Module):
-    """Return, success and length over the last episodes.
+    """Return, success and length over the last episodes, of all tasks and of each.
 
     Args:
-        window: Number of episodes.
+        window: Number of episodes, of all tasks as of each.
     """
 
     def __init__(self, window: int = 100) -> None:
         super().__init__()
-        names = ("return", "undiscounted_return", "success", "length", "duration")
-        self.means = nn.ModuleDict({_key(name): WindowedMean(window) for name in names})
+        self.window = window
+        self.means = _means(window, ("return", "undiscounted_return", "success", "length", "duration"))
+        self.tasks = nn.ModuleDict()
+
+    def add_tasks(self, names: Iterable[str]) -> None:
+        """Count the episodes of these tasks apart too; all processes must add the same ones at the same time."""
+        device = cast(WindowedMean, self.means[_key("return")]).device
+        for name in sorted(names):
+            if _task_key(name) not in self.tasks:
+                self.tasks[_task_key(name)] = _means(self.window, ("return", "success", "length")).to(device)
 
     def update(self, episodes: Sequence[Episode]) -> None:
         """Count finished episodes in."""
-        self._append("return", [episode.discounted_return for episode in episodes])
-        self._append("undiscounted_return", [episode.undiscounted_return for episode in episodes])
-        self._append("success", [float(episode.success) for episode in episodes if episode.success is not None])
-        self._append("length", [float(episode.length) for episode in episodes])
-        self._append("duration", [float(episode.duration) for episode in episodes])
-
-    def _append(self, name: str, values: list[float]) -> None:
-        cast(WindowedMean, self.means[_key(name)]).update(values)
+        _append(self.means, episodes)
+        for key, means in self.tasks.items():
+            _append(cast(nn.ModuleDict, means), [e for e in episodes if e.task and _task_key(e.task) == key])
 
     def compute(self) -> dict[str, Tensor]:
-        """The means that are known; what no episode has reported yet is left out, so that nothing logs a NaN."""
-        values = {key.removesuffix("_"): cast(Metric, mean).compute() for key, mean in self.means.items()}
+        """The means that are known, ``return`` and ``TASK/return``; what no episode has reported yet is left out."""
+        values = {_name(key): cast(Metric, mean).compute() for key, mean in self.means.items()}
+        for task_key, means in self.tasks.items():
+            for key, mean in cast(nn.ModuleDict, means).items():
+                values[f"{_task_name(task_key)}/{_name(key)}"] = cast(Metric, mean).compute()
         return {name: value for name, value in values.items() if not value.isnan()}
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """Make room for the tasks that a checkpoint has counted."""
+        start = f"{prefix}tasks."
+        keys = {name.removeprefix(start).partition(".")[0] for name in state_dict if name.startswith(start)}
+        self.add_tasks(_task_name(key) for key in keys)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def _means(window: int, names: Sequence[str]) -> nn.ModuleDict:
+    return nn.ModuleDict({_key(name): WindowedMean(window) for name in names})
+
+
+def _append(means: nn.ModuleDict, episodes: Sequence[Episode]) -> None:
+    figures = {
+        "return": [episode.discounted_return for episode in episodes],
+        "undiscounted_return": [episode.undiscounted_return for episode in episodes],
+        "success": [float(episode.success) for episode in episodes if episode.success is not None],
+        "length": [float(episode.length) for episode in episodes],
+        "duration": [float(episode.duration) for episode in episodes],
+    }
+    for key, mean in means.items():
+        cast(WindowedMean, mean).update(figures[_name(key)])
 
 
 def _key(name: str) -> str:
     """``return`` is a keyword and so no attribute."""
     return name + "_"
+
+
+def _name(key: str) -> str:
+    return key.removesuffix("_")
+
+
+def _task_key(name: str) -> str:
+    """A module's name must have no dot in it and be none of the container's own."""
+    return "task_" + quote(name, safe="").replace(".", "%2E")
+
+
+def _task_name(key: str) -> str:
+    return unquote(key.removeprefix("task_"))
 
 
 class UpdateMetrics(nn.Module):

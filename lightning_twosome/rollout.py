@@ -60,6 +60,7 @@ class Episode:
         duration: Primitive steps taken.
         terminated: It reached its end, rather than a time limit.
         success: As the environment reports it; ``None`` if it does not.
+        task: Name of its task; ``None`` where the environment has one only.
     """
 
     seed: int
@@ -69,6 +70,7 @@ class Episode:
     duration: int = 0
     terminated: bool = False
     success: bool | None = None
+    task: str | None = None
 
     def record(self, transition: Transition, gamma: float) -> None:
         """Count one transition in."""
@@ -78,6 +80,7 @@ class Episode:
         self.duration += transition.duration
         self.terminated = transition.terminated
         self.success = transition.success
+        self.task = transition.state.task
 
 
 @dataclass(slots=True)

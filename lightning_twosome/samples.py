@@ -69,7 +69,6 @@ class Samples:
         """Primitives and tensors only, each different decision once."""
         different, index = unique_items(self.decisions)
         restatements, restatement_index = unique_items([state.restatement for state in self.states])
-        vectors = [torch.as_tensor(s.vector) for s in self.states if s.vector is not None]
         return {
             "decisions": [_plain(decision) for decision in different],
             "index": index,
@@ -77,7 +76,7 @@ class Samples:
             "restatement_index": restatement_index,
             "players": [state.player for state in self.states],
             "tasks": [state.task for state in self.states],
-            "vectors": torch.stack(vectors) if len(vectors) == len(self) else None,
+            **_stacked([state.vector for state in self.states]),
             "action_ids": [None if s.action_ids is None else list(s.action_ids) for s in self.states],
             **self._tensors(),
         }
@@ -88,12 +87,13 @@ class Samples:
         tensors = dict(state)
         decisions = [_decision(plain) for plain in tensors.pop("decisions")]
         restatements = [None if plain is None else _decision(plain) for plain in tensors.pop("restatements")]
-        vectors, action_ids = tensors.pop("vectors"), tensors.pop("action_ids")
+        vectors = _unstacked(tensors.pop("vectors"), tensors.pop("vector_index"))
+        action_ids = tensors.pop("action_ids")
         names = ("index", "restatement_index", "players", "tasks")
         states = [
             State(
                 decision=decisions[decision],
-                vector=None if vectors is None else vectors[row].numpy(),
+                vector=vectors[row],
                 action_ids=None if action_ids[row] is None else tuple(action_ids[row]),
                 player=player,
                 task=task,
@@ -112,6 +112,22 @@ def _decision(plain: list[Any]) -> Decision:
     return Decision(plain[0], tuple(plain[1]))
 
 
+def _stacked(vectors: list[np.ndarray | None]) -> dict[str, Any]:
+    """Vectors as few tensors: one of those of each shape and type, which tasks of a mixture differ in."""
+    kinds = [None if vector is None else (vector.shape, vector.dtype) for vector in vectors]
+    different, index = unique_items(kinds)
+    groups = [[v for v, k in zip(vectors, kinds, strict=True) if v is not None and k == kind] for kind in different]
+    return {
+        "vectors": [torch.from_numpy(np.stack(group)) if group else None for group in groups],
+        "vector_index": index,
+    }
+
+
+def _unstacked(stacks: list[Tensor | None], index: list[int]) -> list[np.ndarray | None]:
+    rows = [iter(()) if stack is None else iter(stack.numpy()) for stack in stacks]
+    return [next(rows[number], None) for number in index]
+
+
 class EpisodeBatch:
     """Episodes for an evaluation step to play.
 
@@ -119,12 +135,14 @@ class EpisodeBatch:
         env: Where to play them.
         seeds: Seed of each.
         greedy: Take the most probable action instead of sampling.
+        task: Name of their task; ``None`` where the environment says it of each.
     """
 
-    def __init__(self, env: TextVectorEnv, seeds: tuple[int, ...], greedy: bool) -> None:
+    def __init__(self, env: TextVectorEnv, seeds: tuple[int, ...], greedy: bool, task: str | None = None) -> None:
         self.env = env
         self.seeds = seeds
         self.greedy = greedy
+        self.task = task
 
     def to(self, device: torch.device) -> EpisodeBatch:
         """Nothing to move: what is here lives on the host."""

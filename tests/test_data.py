@@ -152,6 +152,16 @@ def test_samples_without_vectors_survive_too():
     assert all(state.vector is None and state.action_ids is None for state in restored.states)
 
 
+def test_vectors_of_different_tasks_survive_too():
+    mixed = samples()
+    for row, vector in ((1, np.arange(3.0)), (4, None), (5, np.array([2], dtype=np.int64)), (7, np.arange(3.0) + 5)):
+        mixed.states[row] = replace(mixed.states[row], vector=vector)
+    state = mixed.state_dict()
+    assert len(state["vectors"]) == 4
+    assert_same_samples(Samples.from_state_dict(state), mixed)
+    assert Samples.from_state_dict(state).states[5].vector.dtype == np.int64
+
+
 def test_a_move_keeps_the_states():
     moved = samples().to(torch.device("cpu"))
     assert_same_samples(moved, samples())

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import lightning as L
@@ -38,6 +39,9 @@ class OnPolicyModule(L.LightningModule):
         gamma: Discount per primitive environment step.
         gae_lambda: Trace decay of generalised advantage estimation, per decision.
         return_window: Episodes over which the training return and success are averaged.
+
+    Attributes:
+        evaluated: Episodes of the last evaluation by whether they were greedy, at its end those of all processes.
     """
 
     def __init__(self, gamma: float, gae_lambda: float, return_window: int) -> None:
@@ -48,7 +52,7 @@ class OnPolicyModule(L.LightningModule):
         self.rollout_metrics = UpdateMetrics(("rollout/unique_decisions", "value/explained_variance"))
         self._update_seconds = 0.0
         self._batch_start = time.perf_counter()
-        self._evaluated: dict[bool, list[Episode]] = {}
+        self.evaluated: dict[bool, list[Episode]] = {}
         self._failure: EnvironmentFailure | None = None
 
     # Acting
@@ -88,6 +92,8 @@ class OnPolicyModule(L.LightningModule):
             transitions, rollout.values, rollout.players, self.gamma, self.gae_lambda
         )
         states = rollout.flat_states()
+        tasks = {episode.task for episode in rollout.episodes if episode.task is not None}
+        self.episode_metrics.add_tasks(set().union(*gather(tasks, self._world_size)))
         self.episode_metrics.update(rollout.episodes)
         self.rollout_metrics.reset()
         self.rollout_metrics.update(
@@ -104,6 +110,10 @@ class OnPolicyModule(L.LightningModule):
             advantages=advantages.flatten(),
             returns=returns.flatten(),
         )
+
+    @property
+    def _world_size(self) -> int:
+        return self._trainer.world_size if self._trainer is not None else 1
 
     # Logging
 
@@ -170,10 +180,12 @@ class OnPolicyModule(L.LightningModule):
             return
         try:
             episodes = [played.episode for played in self.play(batch)]
+            if batch.task is not None:
+                episodes = [replace(episode, task=batch.task) for episode in episodes]
         except EnvironmentFailure as failure:
             self._failure = failure
         else:
-            self._evaluated.setdefault(batch.greedy, []).extend(episodes)
+            self.evaluated.setdefault(batch.greedy, []).extend(episodes)
 
     def test_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
         """Play a batch of episodes."""
@@ -185,7 +197,7 @@ class OnPolicyModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self._evaluated, self._failure = {}, None
+        self.evaluated, self._failure = {}, None
 
     def on_validation_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
@@ -193,7 +205,7 @@ class OnPolicyModule(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self._evaluated, self._failure = {}, None
+        self.evaluated, self._failure = {}, None
 
     def on_test_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
@@ -201,12 +213,17 @@ class OnPolicyModule(L.LightningModule):
 
     def _log_evaluation(self, stage: str) -> None:
         end_run_together(self._failure, self.trainer)
-        for greedy, episodes in sorted(self._evaluated.items()):
-            summary = summarize(self._of_all_processes(episodes))
-            for name, value in summary.items():
-                self.log(f"{stage}/greedy_{name}" if greedy else f"{stage}/{name}", value)
+        self.evaluated = {greedy: self._of_all_processes(episodes) for greedy, episodes in self.evaluated.items()}
+        for greedy, episodes in sorted(self.evaluated.items()):
+            self._log_summary(stage, greedy, episodes)
+            for task in dict.fromkeys(episode.task for episode in episodes if episode.task is not None):
+                self._log_summary(f"{stage}/{task}", greedy, [e for e in episodes if e.task == task])
         if not self.trainer.sanity_checking:
             self.log_step()
+
+    def _log_summary(self, place: str, greedy: bool, episodes: list[Episode]) -> None:
+        for name, value in summarize(episodes).items():
+            self.log(f"{place}/greedy_{name}" if greedy else f"{place}/{name}", value)
 
     def _of_all_processes(self, episodes: list[Episode]) -> list[Episode]:
         return [episode for part in gather(episodes, self.trainer.world_size) for episode in part]
