@@ -534,3 +534,23 @@ def test_a_goal_that_is_reached_or_out_of_reach_is_refused(tmp_path):
     env.reset()
     with pytest.raises(UserError, match="no way to its goal"):
         env.expert_action()
+
+
+# The page
+
+
+def test_the_page_shows_what_the_environment_says(tmp_path):
+    page = (Path(__file__).parents[1] / "docs/environments/household.md").read_text()
+    words = " ".join(page.split())
+    for style in PROMPT_STYLES:
+        env = make("Entertainment", prompt_style=style)
+        _, info = env.reset()
+        for action in (4, 9, 0, 6):  # to the chips, grab them, to the living room, to the coffee table
+            prompt, _, _, _, info = env.step(info["action_ids"].index(action))
+        assert " ".join((style, prompt, *info["actions"])) in words
+    path = tmp_path / "mine.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0])
+    env = HouseholdEnv(str(path))
+    assert env.optimal_discounted_return() > 0.5
+    for task in TASKS:
+        assert f"`{task}`" in page
