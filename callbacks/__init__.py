@@ -2,6 +2,7 @@
 
 from .before_and_after import BeforeAndAfter
 from .environment_budget import EnvironmentBudget
+from .episode_recorder import EpisodeRecorder
 from .evaluation_report import EvaluationReport
 from .learning_curve import LearningCurve
 from .progress_bar import RolloutProgressBar
@@ -10,6 +11,7 @@ from .transcript import TranscriptWriter
 __all__ = [
     "BeforeAndAfter",
     "EnvironmentBudget",
+    "EpisodeRecorder",
     "EvaluationReport",
     "LearningCurve",
     "RolloutProgressBar",

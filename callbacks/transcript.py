@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from lightning_twosome.evaluation import PlayedEpisode, TranscriptStep, describe
 
 
 class TranscriptWriter(BasePredictionWriter):
-    """Write the episodes that ``predict`` plays to Markdown: prompts, actions, probabilities, choices and rewards.
+    """Write the episodes that ``predict`` plays: prompts, actions, probabilities, choices and rewards.
+
+    Markdown for people, and beside it under the same name JSON lines for programs, one a decision.
 
     Args:
-        path: The file; relative paths are relative to the run folder.
+        path: The Markdown file; relative paths are relative to the run folder.
         episodes: Most episodes with sampled actions that are written; greedy ones come after them.
     """
 
@@ -41,12 +44,11 @@ class TranscriptWriter(BasePredictionWriter):
         for batch, episodes in zip(data.episode_batches(), predictions, strict=False):
             played[batch.greedy] += episodes
         path = Path(trainer.default_root_dir) / self.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._text(played), encoding="utf-8")
+        write_transcript(path, self._introduction(played), self._shown(played))
         print(f"Played {len(played[False])} sampled and {len(played[True])} greedy; transcript in {path}")
 
-    def _text(self, played: dict[bool, list[PlayedEpisode]]) -> str:
-        parts = ["# Transcript", ""]
+    def _introduction(self, played: dict[bool, list[PlayedEpisode]]) -> list[str]:
+        parts = []
         for greedy, name in ((False, "sampled actions"), (True, "the most probable actions")):
             if played[greedy]:
                 discounted, success = describe(summarize([one.episode for one in played[greedy]]))
@@ -54,10 +56,47 @@ class TranscriptWriter(BasePredictionWriter):
                     f"- {_count(len(played[greedy]), 'episode')} with {name}: discounted return {discounted}"
                     + (f", success {success}" if success else "")
                 )
-        parts.append("")
+        return parts
+
+    def _shown(self, played: dict[bool, list[PlayedEpisode]]) -> list[tuple[str, PlayedEpisode]]:
+        """Title and episode of what is written."""
         shown = [(f"Episode {i}", one) for i, one in enumerate(played[False][: self.episodes], start=1)]
-        shown += [(f"Greedy episode {i}", one) for i, one in enumerate(played[True][: self.episodes], start=1)]
-        return "\n".join(parts + [transcript(title, one) for title, one in shown])
+        return shown + [(f"Greedy episode {i}", one) for i, one in enumerate(played[True][: self.episodes], start=1)]
+
+
+def write_transcript(path: Path, introduction: Sequence[str], shown: Sequence[tuple[str, PlayedEpisode]]) -> None:
+    """Write episodes with their titles as Markdown to ``path``, and as JSON lines beside it.
+
+    Args:
+        path: The Markdown file; its folder is made.
+        introduction: Lines of Markdown before the episodes.
+        shown: Title and episode of each.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(["# Transcript", "", *introduction, "", *(transcript(title, one) for title, one in shown)])
+    path.write_text(text, encoding="utf-8")
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for title, one in shown for row in transcript_rows(title, one)]
+    path.with_suffix(".jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+def transcript_rows(title: str, played: PlayedEpisode) -> Iterable[dict[str, Any]]:
+    """One episode as rows of primitives, one a decision; docs/callbacks.md says what each column is."""
+    for number, step in enumerate(played.transcript, start=1):
+        yield {
+            "episode": title,
+            "seed": played.episode.seed,
+            "decision": number,
+            "prompt": step.state.decision.prompt,
+            "actions": list(step.state.decision.actions),
+            "probabilities": step.probabilities,
+            "action": step.action,
+            "value": step.value,
+            "rewards": list(step.transition.step_rewards),
+            "duration": step.transition.duration,
+            "terminated": step.transition.terminated,
+            "truncated": step.transition.truncated,
+            "success": step.transition.success,
+        }
 
 
 def transcript(title: str, played: PlayedEpisode) -> str:

@@ -215,6 +215,17 @@ class ActorCritic(nn.Module):
         """Drop the remembered log-probabilities."""
         self._memo.clear()
 
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Remember nothing of what is computed inside, in whose company the last bits may be others."""
+        memo, version, features = dict(self._memo), self._memo_version, OrderedDict(self._features)
+        frozen, self.scorer.frozen = self.scorer.frozen, None
+        try:
+            yield
+        finally:
+            self._memo, self._memo_version, self._features = memo, version, features
+            self.scorer.frozen = frozen
+
     # Value
 
     def values(self, prompts: Sequence[str]) -> Tensor:

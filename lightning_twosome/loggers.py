@@ -1,14 +1,16 @@
-"""A ``metrics.csv`` that a resumed run goes on with, where Lightning's logger deletes it."""
+"""A ``metrics.csv`` that a resumed run goes on with, and recorded episodes in the loggers that can hold them."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 
@@ -81,3 +83,45 @@ def _step(row: dict[str, Any]) -> float:
         return float(row["step"])
     except (KeyError, TypeError, ValueError):
         return float("inf")
+
+
+def log_episode(
+    loggers: Sequence[Logger],
+    name: str,
+    animation: Path,
+    gif: bytes,
+    text: str,
+    rows: Sequence[dict[str, Any]],
+    step: int,
+) -> None:
+    """Give a recorded episode to the loggers that can hold it: TensorBoard and W&B; others are left alone.
+
+    Args:
+        loggers: Of the trainer.
+        name: Such as "episodes/greedy_1".
+        animation: The file that was written.
+        gif: The same as a GIF.
+        text: The transcript as Markdown.
+        rows: The transcript as rows of primitives.
+        step: Environment steps, for the x axis.
+    """
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            _log_image(logger, name, gif, step)
+            logger.experiment.add_text(f"{name}_transcript", text, step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_video(name, [str(animation)], step, format=[animation.suffix[1:]])
+            columns = list(rows[0]) if rows else []
+            cells = [[str(v) if isinstance(v, list) else v for v in row.values()] for row in rows]
+            logger.log_table(f"{name}_transcript", columns, cells, step=step)
+
+
+def _log_image(logger: TensorBoardLogger, name: str, gif: bytes, step: int) -> None:
+    """TensorBoard shows a GIF among its images as it is; torch's ``add_video`` would need moviepy to encode it anew."""
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
+
+    width, height = Image.open(io.BytesIO(gif)).size
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
+    writer: Any = logger.experiment
+    writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)

@@ -79,6 +79,20 @@ def test_overlay_takes_three_optimizer_steps_on_a_model_of_its_architecture(kitc
     assert moved and all(tensor.abs().sum() > 0 and tensor.dtype == torch.float32 for tensor in moved)
 
 
+def test_recorder_overlay_records_beside_the_configs_own_callbacks(tmp_path):
+    """With the file's own callbacks, those of the config before included: ``callbacks+:`` must come after them."""
+    overlay = ["--config", ROOT / "configs/quickstart.yaml", "--config", ROOT / "configs/callbacks/recorder.yaml"]
+    arguments = small(tmp_path / "run", 1, num_envs=2, num_steps=4)
+    settings, listed = arguments[:-2], yaml.safe_load(arguments[-1])
+    (tmp_path / "callbacks.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": listed}}))
+    quick = [*overlay[:2], "--config", tmp_path / "callbacks.yaml", *overlay[2:]]
+    assert run("fit", *quick, *settings) == 0
+    assert (tmp_path / "run/before_and_after.json").is_file()
+    for step in ("step_000000000", "step_000000008"):
+        made = {path.name for path in (tmp_path / "run/episodes" / step).iterdir()}
+        assert made == {"sampled_1.gif", "greedy_1.gif", "transcript.md", "transcript.jsonl"}
+
+
 def test_llama_overlay_has_the_papers_hyper_parameters():
     overlay = yaml.safe_load((ROOT / "configs/model/llama-7b.yaml").read_text())
     model, data = overlay["model"]["init_args"], overlay["data"]["init_args"]

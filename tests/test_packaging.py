@@ -23,7 +23,8 @@ HOMES = {
     "configs": "lightning_twosome.configs",
 }
 EXTRA_MODULES = [
-    "bitsandbytes", "hypothesis", "minigrid", "pytest", "sentencepiece", "tensorboard", "textworld", "wandb",
+    "bitsandbytes", "hypothesis", "imageio_ffmpeg", "minigrid", "pytest", "sentencepiece", "tensorboard", "textworld",
+    "wandb",
 ]  # fmt: skip
 DATA_SUFFIXES = {".yaml", ".json", ".jsonl", ".txt", ".safetensors", ".typed"}
 
