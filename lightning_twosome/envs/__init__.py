@@ -52,3 +52,10 @@ def register_environments() -> None:
             order_enforce=False,
             disable_env_checker=True,
         )
+    if "twosome/TextWorld-v0" not in gymnasium.registry:
+        gymnasium.register(
+            id="twosome/TextWorld-v0",
+            entry_point="lightning_twosome.envs.textworld:TextWorldEnv",
+            order_enforce=False,
+            disable_env_checker=True,
+        )

@@ -69,6 +69,11 @@ class TextWrapper(gymnasium.Wrapper):
         self.action_space = spaces.Discrete(self._count)
         self._ids: tuple[int, ...] = ()
 
+    @property
+    def spec(self) -> None:  # type: ignore[override]
+        """None: gymnasium could not make an environment again that is put together of functions."""
+        return None
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Start an episode; returns its prompt and information."""
         return self._shown(*self.env.reset(seed=seed, options=options))
