@@ -7,6 +7,7 @@
     lightning-twosome predict  --config ... --ckpt_path ... transcripts of played episodes
     lightning-twosome export   --config ... --ckpt_path ... --output folder
     lightning-twosome play     --agent folder           a person and the agent in the terminal
+    lightning-twosome report   runs/run                one HTML page of one or several runs
     lightning-twosome check    --env twosome/TomatoSalad-v0 is the environment ready for training? also with --config
 
 ``python cli.py`` in a checkout is the same program.
@@ -39,10 +40,12 @@ from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.envs.check import inspect_text_env
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
+from lightning_twosome.generalization_command import generalization_command
 from lightning_twosome.hub import push_folder
 from lightning_twosome.language_model import LanguageModelConfig, load_tokenizer
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
 from lightning_twosome.play import play_command
+from lightning_twosome.report.command import report_command
 from lightning_twosome.run_folder import (
     data_state,
     default_checkpoints,
@@ -57,7 +60,11 @@ from lightning_twosome.run_folder import (
 )
 
 logger = logging.getLogger(__name__)
-OTHER_COMMANDS = "Besides these: `lightning-twosome play --agent FOLDER`, a person and the agent in the terminal."
+OTHER_COMMANDS = (
+    "Besides these: `lightning-twosome play --agent FOLDER`, a person and the agent in the terminal; "
+    "`lightning-twosome report RUN...`, a page about one or several runs; and "
+    "`lightning-twosome generalization RUN...`, one table over the tests of several runs."
+)
 
 
 class TwosomeTrainer(L.Trainer):
@@ -306,6 +313,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments[:1] == ["play"]:
             return play_command(arguments[1:])
+        if arguments[:1] == ["generalization"]:
+            return generalization_command(arguments[1:])
+        if arguments[:1] == ["report"]:
+            return report_command(arguments[1:])
         run_cli(arguments)
     except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
         ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)

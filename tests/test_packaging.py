@@ -26,7 +26,7 @@ EXTRA_MODULES = [
     "bitsandbytes", "hypothesis", "imageio_ffmpeg", "minigrid", "pytest", "sentencepiece", "tensorboard", "textworld",
     "wandb",
 ]  # fmt: skip
-DATA_SUFFIXES = {".yaml", ".json", ".jsonl", ".txt", ".safetensors", ".typed"}
+DATA_SUFFIXES = {".css", ".html", ".yaml", ".json", ".jsonl", ".txt", ".safetensors", ".typed"}
 
 
 def installed_files() -> set[str]:
