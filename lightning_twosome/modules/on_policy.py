@@ -51,7 +51,7 @@ class OnPolicyModule(L.LightningModule):
         self.episode_metrics = EpisodeMetrics(return_window)
         self.rollout_metrics = UpdateMetrics(("rollout/unique_decisions", "value/explained_variance"))
         self._update_seconds = 0.0
-        self._batch_start = time.perf_counter()
+        self._batch_start = self._evaluation_start = time.perf_counter()
         self.evaluated: dict[bool, list[Episode]] = {}
         self._failure: EnvironmentFailure | None = None
 
@@ -198,6 +198,7 @@ class OnPolicyModule(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
         self.evaluated, self._failure = {}, None
+        self._evaluation_start = time.perf_counter()
 
     def on_validation_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
@@ -206,6 +207,7 @@ class OnPolicyModule(L.LightningModule):
     def on_test_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
         self.evaluated, self._failure = {}, None
+        self._evaluation_start = time.perf_counter()
 
     def on_test_epoch_end(self) -> None:
         """Log return and success over the episodes of all processes."""
@@ -219,6 +221,7 @@ class OnPolicyModule(L.LightningModule):
             for task in dict.fromkeys(episode.task for episode in episodes if episode.task is not None):
                 self._log_summary(f"{stage}/{task}", greedy, [e for e in episodes if e.task == task])
         if not self.trainer.sanity_checking:
+            self.log("time/evaluation_seconds", time.perf_counter() - self._evaluation_start)
             self.log_step()
 
     def _log_summary(self, place: str, greedy: bool, episodes: list[Episode]) -> None:
