@@ -12,12 +12,15 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 import lightning_twosome  # noqa: F401  registers the environments
+from benchmarks.household import Exact
+from lightning_twosome.envs.check import check_text_env
 from lightning_twosome.envs.household.env import HouseholdEnv
 from lightning_twosome.envs.household.simulator import House
 from lightning_twosome.envs.household.task import BUNDLED_TASKS, load_task
 from lightning_twosome.envs.household.text import PROMPT_STYLES, Narrator
 from lightning_twosome.envs.household.world import shared_world
 from lightning_twosome.errors import UserError
+from lightning_twosome.evaluation import uniform_policy
 from tests.golden.record_household import GOLDEN, play, replayed
 from tests.household_graph import GAMMA, Graph
 
@@ -218,6 +221,12 @@ def test_random_policy(task, success, value, graphs):
     assert graphs[task].random_policy() == pytest.approx((success, value), abs=1e-7)
 
 
+def test_the_benchmark_evaluates_policies_exactly(graphs):
+    for task in ("FoodPreparation", "SetTable"):
+        success, value = graphs[task].random_policy()
+        assert Exact(task).evaluate(uniform_policy()) == pytest.approx((value, success), abs=1e-6)
+
+
 def test_random_episodes_agree_with_the_exact_figures(graphs):
     env, random, successes = make("FoodPreparation"), np.random.default_rng(0), 0
     for _ in range(3000):
@@ -247,6 +256,11 @@ def test_speed():
 
 
 # The interface
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_our_own_checker_finds_nothing(task):
+    assert not check_text_env(make(task), episodes=2).findings
 
 
 @pytest.mark.parametrize("faithful", [False, True])
