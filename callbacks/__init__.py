@@ -4,6 +4,7 @@ from .before_and_after import BeforeAndAfter
 from .environment_budget import EnvironmentBudget
 from .episode_recorder import EpisodeRecorder
 from .evaluation_report import EvaluationReport
+from .forgetting_check import ForgettingCheck
 from .learning_curve import LearningCurve
 from .progress_bar import RolloutProgressBar
 from .transcript import TranscriptWriter
@@ -13,6 +14,7 @@ __all__ = [
     "EnvironmentBudget",
     "EpisodeRecorder",
     "EvaluationReport",
+    "ForgettingCheck",
     "LearningCurve",
     "RolloutProgressBar",
     "TranscriptWriter",
