@@ -99,7 +99,7 @@ class EpisodeRecorder(L.Callback):
         with _contained(trainer, module):
             for greedy, kind in ((False, "sampled"), (True, "greedy")):
                 seeds = [episode_seed(data.seed, EVALUATION_STREAM, 3, number) for number in range(self.counts[greedy])]
-                made = record_episodes(module, data.make_env, seeds, module.gamma, greedy) if seeds else []
+                made = record_episodes(module, data.make_env, seeds, module.gamma, greedy, self.most_decisions)
                 recorded += [(f"{kind}_{number}", one) for number, one in enumerate(made, start=1)]
         if not trainer.is_global_zero:
             return

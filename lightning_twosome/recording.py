@@ -29,8 +29,8 @@ class RecordedEpisode:
 
     Attributes:
         played: The episode with its transcript.
-        frames: What the environment drew before each decision and at the end, uint8 [height, width, 3]; empty where it
-            cannot draw.
+        frames: What the environment drew before each decision, or before the first ones of a long episode, and at the
+            end, uint8 [height, width, 3]; empty where it cannot draw.
         greedy: Whether the most probable actions were taken.
         environment: Name of the environment.
     """
@@ -42,10 +42,16 @@ class RecordedEpisode:
 
 
 class Drawing(gym.Wrapper):
-    """Keeps what the environment draws after each reset and step, an episode each."""
+    """Keeps what the environment draws after each reset and step, an episode each.
 
-    def __init__(self, env: gym.Env) -> None:
+    Args:
+        env: The environment.
+        most: Pictures of an episode that are drawn before its last one, which always is.
+    """
+
+    def __init__(self, env: gym.Env, most: int) -> None:
         super().__init__(env)
+        self.most = most
         self.episodes: list[list[Picture]] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -58,7 +64,9 @@ class Drawing(gym.Wrapper):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step and keep its picture."""
         result = self.env.step(action)
-        self._draw()
+        _, _, terminated, truncated, _ = result
+        if len(self.episodes[-1]) < self.most or terminated or truncated:
+            self._draw()
         return result
 
     def _draw(self) -> None:
@@ -70,7 +78,12 @@ class Drawing(gym.Wrapper):
 
 
 def record_episodes(
-    policy: Policy, make_env: Callable[[], gym.Env], seeds: Sequence[int], gamma: float, greedy: bool = False
+    policy: Policy,
+    make_env: Callable[[], gym.Env],
+    seeds: Sequence[int],
+    gamma: float,
+    greedy: bool = False,
+    most_pictures: int = 100,
 ) -> list[RecordedEpisode]:
     """Play an episode a seed and keep what is to be seen.
 
@@ -80,8 +93,9 @@ def record_episodes(
         seeds: Seed of each episode, as for :func:`~lightning_twosome.evaluation.play_episodes`.
         gamma: Discount per primitive step.
         greedy: Take the most probable action instead of sampling.
+        most_pictures: Decisions of an episode for which the environment is asked to draw.
     """
-    env = Drawing(with_pictures(make_env))
+    env = Drawing(with_pictures(make_env), most_pictures)
     vector = TextVectorEnv([lambda: env])
     try:
         played = play_episodes(policy, vector, seeds, gamma, greedy, transcripts=True)

@@ -69,6 +69,8 @@ def test_frames_stand_before_each_decision_and_at_the_end():
         for frame, step in zip(recorded.frames, steps, strict=False):
             assert f"door {frame[0, 0, 0] // 40} of 6" in step.state.decision.prompt
     assert one.environment == "Drawn"
+    (long,) = record_episodes(toys.TextPolicy(), partial(Drawn, slip=1.0), [0], 0.99, most_pictures=2)
+    assert long.played.episode.length == 5 and len(long.frames) == 3, "the first two and the last"
 
 
 def test_pictures_are_asked_for_where_they_are_offered():
