@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lightning_twosome.envs.overcooked.layout import Layout
-from lightning_twosome.envs.overcooked.library import EVENT_TYPES, Action, OvercookedState, Primitive
-from lightning_twosome.envs.overcooked.macros import WAIT, Macro, all_macros, places
+from lightning_twosome.envs.overcooked.library import EVENT_TYPES, Action, Cell, OvercookedState, Primitive
+from lightning_twosome.envs.overcooked.macros import ITEMS, WAIT, Macro, all_macros, held, places, suits
 from lightning_twosome.envs.overcooked.routes import Route
 from lightning_twosome.envs.overcooked.traffic import Mover, give_way
 
@@ -63,6 +63,10 @@ class Game:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.macros = all_macros(len(layout.pots))
+        self._suiting = {
+            hand: [(i, macro) for i, macro in enumerate(self.macros) if suits(macro, hand)]
+            for hand in ("", *ITEMS, "soup")
+        }
         self.reset(np.random.default_rng(0))
 
     def reset(self, random: np.random.Generator) -> None:
@@ -72,20 +76,29 @@ class Game:
         self.ticks = 0
         self.running: list[Running | None] = [None] * self.layout.movers
         self.blocked = [False] * self.layout.movers
-        self._offers: list[tuple[int, ...] | None] = [None] * self.layout.movers
+        self._forget()
 
     def offered(self, cook: int) -> tuple[int, ...]:
         """The macro-actions that ``cook`` can carry out, as indices into ``macros``; waiting is always among them."""
         offer = self._offers[cook]
         if offer is None:
-            offer = tuple(i for i, macro in enumerate(self.macros) if macro == WAIT or self.route(cook, macro))
+            suiting = self._suiting[held(self.state, cook)]
+            offer = tuple(i for i, macro in suiting if macro == WAIT or self.route(cook, macro))
             self._offers[cook] = offer
         return offer
 
     def route(self, cook: int, macro: Macro) -> Route | None:
         """The way of ``cook`` to where ``macro`` can be carried out now; ``None`` where there is none."""
-        features = places(self.layout, self.state, cook, macro)
-        return self.layout.routes.nearest(self.state.players[cook].pos_and_or, features) if features else None
+        return self._way(cook, macro)[1]
+
+    def _way(self, cook: int, macro: Macro) -> tuple[list[Cell], Route | None]:
+        """Where a macro-action can be carried out now, and the way there; computed once a tick."""
+        key = cook, macro
+        if key not in self._ways:
+            features = places(self.layout, self.state, cook, macro)
+            pose = self.state.players[cook].pos_and_or
+            self._ways[key] = features, self.layout.routes.nearest(pose, features) if features else None
+        return self._ways[key]
 
     def begin(self, cook: int, index: int) -> None:
         """Let ``cook`` set out on the macro-action at ``index``, which must be on offer."""
@@ -108,7 +121,7 @@ class Game:
         still = [Action.STAY] * (layout.n_cooks - layout.movers)
         paid, shaped = self._transition((*actions, *still))
         self.ticks += 1
-        self._offers = [None] * layout.movers
+        self._forget()
         for cook, action in enumerate(actions):
             self._end_if_done(cook, interacted=action == Action.INTERACT)
         return Tick(float(sum(paid)), float(sum(shaped)), sum(points > 0 for points in paid))
@@ -129,13 +142,17 @@ class Game:
         mdp.step_environment_effects(state)
         return paid, shaped
 
+    def _forget(self) -> None:
+        """The state has changed."""
+        self._offers: list[tuple[int, ...] | None] = [None] * self.layout.movers
+        self._ways: dict[tuple[int, Macro], tuple[list[Cell], Route | None]] = {}
+
     def _mover(self, cook: int) -> Mover:
         """What a cook would do next with nobody else around."""
         pose, running = self.state.players[cook].pos_and_or, self.running[cook]
         if running is None or running.macro == WAIT:
             return Mover(pose)
-        features = places(self.layout, self.state, cook, running.macro)
-        route = self.layout.routes.nearest(pose, features)
+        features, route = self._way(cook, running.macro)
         if route is None:
             return Mover(pose)
         action, rank = route.action, running.rank

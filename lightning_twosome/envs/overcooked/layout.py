@@ -62,6 +62,7 @@ class Layout:
         }
         self.counters: tuple[Cell, ...] = tuple(self.mdp.get_counter_locations())
         self.own, self.shared = self._split_counters(starts[: self.movers])
+        self.beyond = [self._beyond(start, starts[: self.movers]) for start in starts[: self.movers]]
         self.configure()  # the floor plan's rules are not this layout's
         self.values = self._values()
         self.bonuses = frozenset(_contents(order.ingredients) for order in self.start.bonus_orders)
@@ -81,6 +82,17 @@ class Layout:
             own.append(tuple(cell for cell in mine if cell not in both))
             shared.append(tuple(cell for cell in mine if cell in both))
         return own, shared
+
+    def _beyond(self, start: Cell, starts: tuple[Cell, ...]) -> tuple[str, ...]:
+        """What a cook cannot get to at all, though another one can: supplies by item, "pot", "guests"."""
+        places = {**self.dispensers, "pot": self.pots, "guests": self.serving}
+        reaches = self.routes.reaches
+        return tuple(
+            name
+            for name, cells in places.items()
+            if not any(reaches(start, cell) for cell in cells)
+            and any(reaches(other, cell) for other in starts for cell in cells)
+        )
 
     def _values(self) -> dict[Contents, float]:
         """What is paid for each soup that is on the order list."""

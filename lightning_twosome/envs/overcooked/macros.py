@@ -43,6 +43,15 @@ def all_macros(n_pots: int) -> tuple[Macro, ...]:
     return (WAIT, *supplies, Macro("serve"), Macro("put"), Macro("pass"), *pots)
 
 
+def suits(macro: Macro, hand: str) -> bool:
+    """Whether a macro-action can be thought of with this in hand: a quick test before looking around."""
+    if macro.kind in ("fetch", "take", "cook"):
+        return not hand
+    if macro.kind == "fill":
+        return hand in INGREDIENTS
+    return macro == WAIT or hand == {"serve": "soup", "scoop": "dish"}.get(macro.kind, hand or None)
+
+
 def held(state: OvercookedState, cook: int) -> str:
     """The name of what a cook carries, "" for empty hands."""
     thing = state.players[cook].held_object

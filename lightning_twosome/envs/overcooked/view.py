@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_twosome.envs.overcooked.game import Game
-from lightning_twosome.envs.overcooked.layout import Contents, Layout
+from lightning_twosome.envs.overcooked.layout import Contents
 from lightning_twosome.envs.overcooked.library import Cell, Direction, SoupState
 from lightning_twosome.envs.overcooked.macros import ITEMS, held
 
@@ -73,9 +73,9 @@ def look(game: Game, cook: int) -> View:
     return View(
         hand=_thing(state.players[cook].held_object),
         pots=tuple(_pot(state.objects.get(cell)) for cell in layout.pots),
-        lying=tuple(sorted(lying.items(), key=lambda item: (THINGS.index(item[0].name), item[0]))),
+        lying=tuple(sorted(lying.items())),
         others=tuple(_thing(state.players[o].held_object) for o in range(layout.movers) if o != cook),
-        beyond=_beyond(layout, [player.position for player in state.players], cook),
+        beyond=layout.beyond[cook],
         blocked=game.blocked[cook],
     )
 
@@ -118,18 +118,6 @@ def _pot(soup: SoupState | None) -> Pot:
 
 def _contents(soup: SoupState) -> Contents:
     return soup.ingredients.count("onion"), soup.ingredients.count("tomato")
-
-
-def _beyond(layout: Layout, positions: list[Cell], cook: int) -> tuple[str, ...]:
-    """What this cook cannot get to at all, though another one can."""
-    places = {**layout.dispensers, "pot": layout.pots, "guests": layout.serving}
-    reaches = layout.routes.reaches
-    return tuple(
-        name
-        for name, cells in places.items()
-        if not any(reaches(positions[cook], cell) for cell in cells)
-        and any(reaches(position, cell) for position in positions[: layout.movers] for cell in cells)
-    )
 
 
 def _hand(name: str) -> list[float]:
