@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         loader=PackageLoader("lightning_twosome.report", "template"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["alike"] = lambda blocks: [(name, list(part)) for name, part in groupby(blocks, kind)]
     style = Markup(environment.get_template("style.css").render())  # noqa: S704 - the package's own file
     helpers = {
         "svg": lambda figure, index: Markup(svg(figure, index)),  # noqa: S704 - serialised from a tree, so escaped
-        "key": key, "data_rows": data_rows, "film": film, "kind": kind, "numbered": Numbers(),
+        "key": key, "data_rows": data_rows, "film": film, "numbered": Numbers(),
     }  # fmt: skip
     page = environment.get_template("page.html")
     return page.render(
@@ -73,7 +75,7 @@ def _interval(series: Series, index: int) -> str:
 
 
 def film(recording: Recording) -> dict[str, Any] | None:
-    """A recording as data URIs: the film and, for those who want nothing to move, its first and last picture."""
+    """A recording as data URIs: the film, which nobody has to watch, and its first picture."""
     if recording.film is None:
         return None
     content = recording.film.read_bytes()

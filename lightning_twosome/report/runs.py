@@ -28,12 +28,14 @@ class Run:
         config: ``config.yaml``, empty where the run was not started from the command line.
         columns: For each metric, its values by environment step.
         results: Contents of the JSON files that callbacks and commands have written, by the file's stem.
+        tables: Lines of the tables that ``test`` has written, by the file's stem.
     """
 
     folder: Path
     config: dict[str, Any]
     columns: dict[str, dict[float, float]]
     results: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -127,7 +129,8 @@ def load_run(folder: Path) -> Run:
         raise UserError(f"{str(metrics)!r} has no metrics yet: no iteration of the run has ended.")
     config = folder / "config.yaml"
     results = {path.stem: _json(path) for path in sorted(folder.glob("*.json"))}
-    return Run(folder, _yaml(config) if config.is_file() else {}, columns, results)
+    tables = {path.stem: _lines(path) for path in sorted(folder.glob("generalization*.csv"))}
+    return Run(folder, _yaml(config) if config.is_file() else {}, columns, results, tables)
 
 
 def _runs_inside(folder: Path) -> str:
@@ -148,6 +151,11 @@ def _columns(path: Path) -> dict[str, dict[float, float]]:
                 for name, value in values.items():
                     columns.setdefault(name, {})[step] = value
     return {name: dict(sorted(column.items())) for name, column in columns.items()}
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def _number(text: Any) -> float | None:

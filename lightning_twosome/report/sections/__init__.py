@@ -8,7 +8,8 @@ from lightning_twosome.report.content import Section
 from lightning_twosome.report.groups import Group
 from lightning_twosome.report.sections.configuration import configuration
 from lightning_twosome.report.sections.episodes import episodes
-from lightning_twosome.report.sections.language import forgetting, generalisation
+from lightning_twosome.report.sections.forgetting import forgetting
+from lightning_twosome.report.sections.generalisation import generalisation
 from lightning_twosome.report.sections.lengths import action_lengths
 from lightning_twosome.report.sections.results import results
 from lightning_twosome.report.sections.training import exploration, learning_curves, time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
@@ -32,6 +33,8 @@ def learning_curves(groups: Sequence[Group]) -> Section:
         section.blocks.append(Missing("No episode has ended yet, so that there is no return to draw."))
         return section
     section.blocks.append(Figure("learning-curve", _caption(groups), panels, data=True))
+    by_task = _by_task(groups)
+    section.blocks += [] if by_task is None else [by_task]
     if not any(group.have("val/return") for group in groups):
         section.blocks.append(
             Missing("Evaluations during training are made by trainer.check_val_every_n_epoch and data.eval_episodes.")
@@ -39,15 +42,30 @@ def learning_curves(groups: Sequence[Group]) -> Section:
     return section
 
 
-def _curves(group: Group, quantity: str, colour: int, limits: tuple[float, float]) -> list[Series]:
+def _by_task(groups: Sequence[Group]) -> Figure | None:
+    """Evaluations of the tasks of a mixture, each in a panel."""
+    names = [name for group in groups for run in group.runs for name in run.columns]
+    tasks = dict.fromkeys(match[1] for name in names if (match := re.fullmatch(r"val/(.+)/return", name)))
+    panels = []
+    for task in tasks:
+        series = [s for i, group in enumerate(groups) for s in _curves(group, "return", i, _NO_RANGE, f"{task}/")]
+        panels.append(Panel(f"discounted return, {task}", STEPS, series))
+    return (
+        Figure("learning-curves-by-task", f"The same by task. {seeds(groups)}.", panels, data=True) if panels else None
+    )
+
+
+def _curves(group: Group, quantity: str, colour: int, limits: tuple[float, float], task: str = "") -> list[Series]:
+    """Evaluations with their intervals, from the measurement before training on, and training as it is logged."""
     made = []
-    for name, kind, look in ((f"val/{quantity}", "evaluation", "solid"), (f"rollout/{quantity}", "training", "faint")):
-        if not group.have(name):
-            continue
-        drawn = curve(group.runs, name, quantity if look == "solid" else None)
-        drawn = thinned(drawn) if look == "faint" else drawn
-        low, high = drawn.ends(*limits) if look == "solid" else ([], [])
-        made.append(Series(labelled(group, kind), drawn.steps, drawn.y, low, high, colour, look))  # type: ignore[arg-type]
+    evaluated, trained = f"val/{task}{quantity}", f"rollout/{task}{quantity}"
+    if group.have(evaluated):
+        drawn = curve(group.runs, evaluated, None if task else quantity)
+        low, high = drawn.ends(*limits)
+        made.append(Series(labelled(group, "evaluation"), drawn.steps, drawn.y, low, high, colour))
+    if group.have(trained):
+        drawn = thinned(curve(group.runs, trained))
+        made.append(Series(labelled(group, "training"), drawn.steps, drawn.y, (), (), colour, "faint"))
     return made
 
 

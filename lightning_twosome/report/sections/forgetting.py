@@ -1,4 +1,4 @@
-"""What the language model still knows, and what the policy does elsewhere."""
+"""What the language model has lost of what it knew."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ FILE = "forgetting"
 CALLBACK = (
     "The forgetting table is written by the callback ForgettingCheck (--config configs/callbacks/forgetting.yaml)."
 )
-
-
-# Forgetting
 
 
 def forgetting(groups: Sequence[Group]) -> Section:
@@ -98,11 +95,3 @@ def _history(group: Group, colour: int) -> Series | None:
     low = [loss.mean if loss.low is None else loss.low for loss in losses]
     high = [loss.mean if loss.high is None else loss.high for loss in losses]
     return Series(labelled(group), steps, [loss.mean for loss in losses], low, high, colour)
-
-
-# Generalisation
-
-
-def generalisation(groups: Sequence[Group]) -> Section:
-    """The table of ``test``, as it wrote it."""
-    return Section("generalisation", "Generalisation", [Missing("x")])
