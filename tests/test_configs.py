@@ -12,7 +12,8 @@ import yaml
 
 from tests.cli_runs import ROOT, rows, run, save_tiny
 
-CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml"))
+CHANGES = {"prompt_consistency.yaml": "prompt_styles.yaml"}  # an overlay and the config that it changes
+CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml") if path.name not in CHANGES)
 OVERLAYS = sorted(path.name for path in (ROOT / "configs/model").glob("*.yaml"))
 KITCHENS = [name for name in CONFIGS if name.startswith("tomato")]
 ARCHITECTURE = {"qwen2.5-0.5b.yaml": "qwen2", "llama-7b.yaml": "llama"}
@@ -45,6 +46,13 @@ def test_config_trains(name, tmp_path):
     made = rows(tmp_path / "run", "loss/total")
     assert [int(row["step"]) for row in made] == [8, 16]
     assert (tmp_path / "run/before_and_after.json").is_file()
+
+
+@pytest.mark.parametrize(("overlay", "changed"), CHANGES.items())
+def test_overlay_trains_on_the_config_that_it_changes(overlay, changed, tmp_path):
+    configs = ["--config", ROOT / "configs" / changed, "--config", ROOT / "configs" / overlay]
+    assert run("fit", *configs, *small(tmp_path / "run", 2, num_envs=2, num_steps=4)) == 0
+    assert len(rows(tmp_path / "run", "loss/total")) == 2
 
 
 @pytest.mark.parametrize("name", CONFIGS)
