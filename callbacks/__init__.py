@@ -1,5 +1,6 @@
 """Lightning callbacks of the package, installed as ``lightning_twosome.callbacks``."""
 
+from .action_lengths import ActionLengths
 from .before_and_after import BeforeAndAfter
 from .environment_budget import EnvironmentBudget
 from .episode_recorder import EpisodeRecorder
@@ -10,6 +11,7 @@ from .progress_bar import RolloutProgressBar
 from .transcript import TranscriptWriter
 
 __all__ = [
+    "ActionLengths",
     "BeforeAndAfter",
     "EnvironmentBudget",
     "EpisodeRecorder",
