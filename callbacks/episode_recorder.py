@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from lightning_twosome.recording import RecordedEpisode, record_episodes
 from lightning_twosome.recording_files import VideoFormat, check_format, write_animation, write_gif
 from lightning_twosome.recording_frames import draw_episode
 from lightning_twosome.rollout import EVALUATION_STREAM, episode_seed
+from lightning_twosome.tasks import Task
 
 
 class EpisodeRecorder(L.Callback):
@@ -26,7 +29,8 @@ class EpisodeRecorder(L.Callback):
     Each picture shows a decision: the environment's own frame where it offers ``rgb_array``, the prompt, the actions
     with their probabilities, the value and the return so far. Below ``folder`` in the run folder::
 
-        step_000005120/sampled_1.gif  greedy_1.gif  transcript.md  transcript.jsonl        (test/ on test)
+        step_000005120/sampled_1.gif  greedy_1.gif  transcript.md  transcript.jsonl
+        test/                                                                              of each task, on test
 
     The episodes are the same ones each time, so that two recordings show what training has changed. TensorBoard gets
     the animation and the transcript, W&B the video and a table. Training goes on as if nothing had been recorded.
@@ -84,27 +88,42 @@ class EpisodeRecorder(L.Callback):
             self._record_step(trainer, pl_module)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Record the policy that was tested."""
-        self._record(trainer, pl_module, "test", "test")
+        """Record the policy that was tested, on each of the tasks it was tested on."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        several = len(data.test_tasks) > 1
+        tasks = {f"{_slug(task.label)}_" if several else "": [task] for task in data.test_tasks}
+        self._record(trainer, pl_module, "test", "test", tasks)
 
     def _record_step(self, trainer: L.Trainer, module: Any) -> None:
         self._recorded = _env_steps(trainer)
         after = f"after {self._recorded:,} environment steps" if self._recorded else "before training"
-        self._record(trainer, module, f"step_{self._recorded:09}", after)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._record(trainer, module, f"step_{self._recorded:09}", after, {"": data.tasks})
 
-    def _record(self, trainer: L.Trainer, module: Any, folder: str, when: str) -> None:
-        """Play in every process, as sharded models need; draw and write in the first."""
+    def _record(
+        self, trainer: L.Trainer, module: Any, folder: str, when: str, tasks: Mapping[str, Sequence[Task]]
+    ) -> None:
+        """Play in every process, as sharded models need; draw and write in the first.
+
+        Args:
+            trainer: The trainer.
+            module: The policy.
+            folder: To write to.
+            when: For people.
+            tasks: What is played, by what the files' names begin with.
+        """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         recorded: list[tuple[str, RecordedEpisode]] = []
         with _contained(trainer, module):
-            for greedy, kind in ((False, "sampled"), (True, "greedy")):
-                seeds = [episode_seed(data.seed, EVALUATION_STREAM, 3, number) for number in range(self.counts[greedy])]
-                made = record_episodes(module, data.make_env, seeds, module.gamma, greedy, self.most_decisions)
+            for (prefix, played), (greedy, count) in product(tasks.items(), self.counts.items()):
+                seeds = [episode_seed(data.seed, EVALUATION_STREAM, 3, number) for number in range(count)]
+                made = record_episodes(module, played, seeds, module.gamma, greedy, self.most_decisions)
+                kind = prefix + ("greedy" if greedy else "sampled")
                 recorded += [(f"{kind}_{number}", one) for number, one in enumerate(made, start=1)]
         if not trainer.is_global_zero:
             return
         target = Path(trainer.default_root_dir) / self.folder / folder
-        titles = [(name.replace("_", " episode ").capitalize(), one.played) for name, one in recorded]
+        titles = [(_title(name), one.played) for name, one in recorded]
         write_transcript(target / "transcript.md", [f"Policy: {when}."], titles)
         for (name, one), (title, _) in zip(recorded, titles, strict=True):
             self._write(trainer, module, target / f"{name}.{self.video_format}", one, when, title)
@@ -128,6 +147,17 @@ class EpisodeRecorder(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take it up."""
         self._recorded = state_dict["recorded"]
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"\W+", "-", label).strip("-")
+
+
+def _title(name: str) -> str:
+    """``Salad-v0_greedy_1`` as "Salad-v0 greedy episode 1"."""
+    kind, _, number = name.rpartition("_")
+    words = f"{kind.replace('_', ' ')} episode {number}"
+    return words[:1].upper() + words[1:]
 
 
 @contextmanager

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes
 from lightning_twosome.rollout import Policy
+from lightning_twosome.tasks import MixtureEnv, Task
 from lightning_twosome.vector_env import TextVectorEnv
 
 Picture = NDArray[np.uint8]
@@ -42,7 +44,7 @@ class RecordedEpisode:
 
 
 class Drawing(gym.Wrapper):
-    """Keeps what the environment draws after each reset and step, an episode each.
+    """Keeps what the environment draws after each reset and step, and its name, an episode each.
 
     Args:
         env: The environment.
@@ -53,11 +55,15 @@ class Drawing(gym.Wrapper):
         super().__init__(env)
         self.most = most
         self.episodes: list[list[Picture]] = []
+        self.names: list[str] = []
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin another episode."""
         result = self.env.reset(seed=seed, options=options)
         self.episodes.append([])
+        spec = self.env.spec
+        named = spec.id if spec is not None else type(self.env.unwrapped).__name__
+        self.names.append(result[1].get("task") or named)
         self._draw()
         return result
 
@@ -70,16 +76,17 @@ class Drawing(gym.Wrapper):
         return result
 
     def _draw(self) -> None:
-        if self.env.render_mode != "rgb_array":
+        current: Any = self.env.current if isinstance(self.env, MixtureEnv) else self.env
+        if current.render_mode != "rgb_array":
             return
-        picture: Any = self.env.render()
+        picture: Any = current.render()
         if isinstance(picture, np.ndarray):
             self.episodes[-1].append(np.ascontiguousarray(picture[..., :3], dtype=np.uint8))
 
 
 def record_episodes(
     policy: Policy,
-    make_env: Callable[[], gym.Env],
+    tasks: Sequence[Task],
     seeds: Sequence[int],
     gamma: float,
     greedy: bool = False,
@@ -89,33 +96,37 @@ def record_episodes(
 
     Args:
         policy: Chooses the actions.
-        make_env: Makes the environment, with or without pictures.
+        tasks: What is played; of several, each seed draws one as in training.
         seeds: Seed of each episode, as for :func:`~lightning_twosome.evaluation.play_episodes`.
         gamma: Discount per primitive step.
         greedy: Take the most probable action instead of sampling.
         most_pictures: Decisions of an episode for which the environment is asked to draw.
     """
-    env = Drawing(with_pictures(make_env), most_pictures)
+    drawn = [replace(task, env=partial(with_pictures, task), name=task.label) for task in tasks]
+    env = Drawing(drawn[0].make() if len(drawn) == 1 else MixtureEnv(drawn), most_pictures)
     vector = TextVectorEnv([lambda: env])
     try:
         played = play_episodes(policy, vector, seeds, gamma, greedy, transcripts=True)
     finally:
         vector.close()
-    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
-    return [RecordedEpisode(one, env.episodes[i], greedy, name) for i, one in enumerate(played)]
+    return [
+        RecordedEpisode(one, frames, greedy, name)
+        for one, frames, name in zip(played, env.episodes, env.names, strict=False)
+    ]
 
 
-def with_pictures(make_env: Callable[..., gym.Env]) -> gym.Env:
-    """The environment, made again with ``render_mode="rgb_array"`` where it offers that and was made without.
+def with_pictures(task: Task) -> gym.Env:
+    """The task's environment, made again with ``render_mode="rgb_array"`` where it offers that and was made without.
 
     One made by gymnasium is made again from its spec; a class or factory is called again with ``render_mode``, and
     shown without pictures where it does not take it.
     """
-    env = make_env()
+    env = task.make()
     if env.render_mode is not None or "rgb_array" not in env.metadata.get("render_modes", ()):
         return env
+    made: Any = task.env
     try:
-        drawn = make_env(render_mode="rgb_array") if env.spec is None else gym.make(env.spec, render_mode="rgb_array")
+        drawn = made(render_mode="rgb_array") if callable(made) else gym.make(env.spec, render_mode="rgb_array")  # type: ignore[arg-type]
     except TypeError:
         return env
     env.close()

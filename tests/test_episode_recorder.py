@@ -14,7 +14,6 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image, ImageDraw
 
-from lightning_twosome import RolloutDataModule
 from lightning_twosome.callbacks import EpisodeRecorder
 from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
@@ -23,6 +22,7 @@ from lightning_twosome.recording import RecordedEpisode, record_episodes, with_p
 from lightning_twosome.recording_files import write_animation, write_gif
 from lightning_twosome.recording_frames import draw_episode, fit, font, wrap
 from lightning_twosome.rollout import Episode
+from lightning_twosome.tasks import Task
 from lightning_twosome.vector_env import State, Transition
 from tests import toys
 
@@ -62,26 +62,33 @@ def frames_of(path: Path) -> int:
 
 
 def test_frames_stand_before_each_decision_and_at_the_end():
-    (one, other) = record_episodes(toys.TextPolicy(), Drawn, [0, 1], 0.99)
+    (one, other) = record_episodes(toys.TextPolicy(), [Task(Drawn)], [0, 1], 0.99)
     for recorded in (one, other):
         steps = recorded.played.transcript
         assert len(recorded.frames) == len(steps) + 1 == recorded.played.episode.length + 1
         for frame, step in zip(recorded.frames, steps, strict=False):
             assert f"door {frame[0, 0, 0] // 40} of 6" in step.state.decision.prompt
     assert one.environment == "Drawn"
-    (long,) = record_episodes(toys.TextPolicy(), partial(Drawn, slip=1.0), [0], 0.99, most_pictures=2)
+    (long,) = record_episodes(toys.TextPolicy(), [Task(partial(Drawn, slip=1.0))], [0], 0.99, most_pictures=2)
     assert long.played.episode.length == 5 and len(long.frames) == 3, "the first two and the last"
 
 
 def test_pictures_are_asked_for_where_they_are_offered():
-    assert with_pictures(Drawn).render_mode == "rgb_array"
-    assert with_pictures(partial(Drawn, render_mode="rgb_array")).render_mode == "rgb_array"
-    assert with_pictures(toys.Corridor).render_mode is None
-    assert with_pictures(Unwilling).render_mode is None
-    kitchen = with_pictures(RolloutDataModule("twosome/TomatoSalad-v0", {"faithful": True}).make_env)
+    assert with_pictures(Task(Drawn)).render_mode == "rgb_array"
+    assert with_pictures(Task(partial(Drawn, render_mode="rgb_array"))).render_mode == "rgb_array"
+    assert with_pictures(Task(toys.Corridor)).render_mode is None
+    assert with_pictures(Task(Unwilling)).render_mode is None
+    kitchen = with_pictures(Task("twosome/TomatoSalad-v0", {"faithful": True}))
     assert kitchen.render_mode == "rgb_array" and kitchen.unwrapped.faithful
-    (recorded,) = record_episodes(toys.TextPolicy(), Unwilling, [0], 0.99)
+    (recorded,) = record_episodes(toys.TextPolicy(), [Task(Unwilling)], [0], 0.99)
     assert recorded.frames == [] and recorded.played.transcript
+
+
+def test_a_mixture_shows_each_episodes_own_task():
+    tasks = [Task(Drawn), Task(toys.Corridor, name="plain")]
+    recorded = record_episodes(toys.TextPolicy(), tasks, list(range(8)), 0.99)
+    assert {one.environment for one in recorded} == {"Drawn", "plain"}
+    assert all(bool(one.frames) == (one.environment == "Drawn") for one in recorded)
 
 
 # The pictures
@@ -149,10 +156,9 @@ def test_gif_keeps_plain_colours_and_times(tmp_path):
 
 
 def test_an_episode_of_the_kitchen_is_below_a_megabyte(tmp_path):
-    data = RolloutDataModule("twosome/TomatoSalad-v0")
-    (recorded,) = record_episodes(uniform_policy(), data.make_env, [2], 0.99)
-    recorder = EpisodeRecorder()
-    pictures = draw_episode(recorded, "before training", 0.99, recorder.most_decisions)
+    most = EpisodeRecorder().most_decisions
+    (recorded,) = record_episodes(uniform_policy(), [Task("twosome/TomatoSalad-v0")], [2], 0.99, most_pictures=most)
+    pictures = draw_episode(recorded, "before training", 0.99, most)
     assert len(pictures) > 15, "a long one"
     write_animation(pictures, tmp_path / "e.gif", "gif", 1.0)
     assert (tmp_path / "e.gif").stat().st_size < 1_000_000
@@ -209,6 +215,15 @@ def test_fit_and_test_write_animations_and_transcripts(tmp_path):
     first, last = ((tmp_path / "episodes" / f / "transcript.jsonl").read_text() for f in (folders[0], folders[2]))
     assert json.loads(first.splitlines()[0])["prompt"] == json.loads(last.splitlines()[0])["prompt"], "the same episode"
     assert json.loads(first.splitlines()[0])["probabilities"] != json.loads(last.splitlines()[0])["probabilities"]
+
+
+def test_each_task_of_a_test_is_recorded(tmp_path):
+    data = toys.data(num_envs=2, test_tasks=[Task(toys.Corridor), Task(toys.Buttons, name="red buttons")])
+    trainer = toys.trainer(tmp_path, callbacks=[EpisodeRecorder(episodes=0, seconds=0.1)])
+    trainer.test(toys.module(), datamodule=data, verbose=False)
+    made = {path.name for path in (tmp_path / "episodes/test").iterdir()}
+    assert {"Corridor_greedy_1.gif", "red-buttons_greedy_1.gif"} <= made
+    assert "## Red-buttons greedy episode 1: return" in (tmp_path / "episodes/test/transcript.md").read_text()
 
 
 def test_text_alone_where_the_environment_cannot_draw(tmp_path):
