@@ -107,16 +107,19 @@ class TwosomeTrainer(L.Trainer):
 
         Args:
             model: Names the language model, whose tokenizer reads the texts; its weights are not loaded.
-            datamodule: Names the environment.
-            episodes: Episodes to play, each of them twice.
+            datamodule: Names the environment, or the environments of a mixture.
+            episodes: Episodes to play in each, each of them twice.
             max_decisions: Decisions after which an episode must have ended.
         """
         language_model = LanguageModelConfig.of(getattr(model, "language_model_config", "bundled"))
         tokenizer, context = load_tokenizer(language_model.name, language_model.revision)
-        report = inspect_text_env(datamodule.make_env(), tokenizer, context, episodes, max_decisions)
-        print(report)
-        if report.findings:
-            raise UserError(f"{report.name} is not ready for training: see the {len(report.findings)} findings above")
+        unready = []
+        for task in datamodule.tasks:
+            report = inspect_text_env(task.make(), tokenizer, context, episodes, max_decisions)
+            print(report)
+            unready += [report.name] if report.findings else []
+        if unready:
+            raise UserError(f"not ready for training, see the findings above: {', '.join(unready)}")
 
 
 class RunConfig(SaveConfigCallback):

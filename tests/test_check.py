@@ -279,4 +279,13 @@ def test_check_of_a_config_names_findings_and_fails(tmp_path, capsys):
     assert main(["check", "--config", str(config)]) == 2
     out, err = capsys.readouterr()
     assert "finding: success: info['success'] is 1.0" in out
-    assert err == "error: SuccessIsANumber is not ready for training: see the 1 findings above\n"
+    assert err == "error: not ready for training, see the findings above: SuccessIsANumber\n"
+
+
+def test_every_task_of_a_mixture_is_checked(tmp_path, capsys):
+    config = tmp_path / "mixture.yaml"
+    config.write_text("data:\n  class_path: lightning_twosome.RolloutDataModule\n  init_args:\n    env:\n"
+                      "      - {env: twosome/TomatoSalad-v0}\n      - {env: twosome/FoodPreparation-v0}\n")  # fmt: skip
+    assert main(["check", "--config", str(config), "--episodes", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "TomatoSalad-v0: 1 random" in out and "FoodPreparation-v0: 1 random" in out
