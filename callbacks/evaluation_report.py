@@ -1,8 +1,9 @@
-"""Evaluations as a person reads them: a line each while training, a table for ``validate`` and ``test``."""
+"""Evaluations as a person reads them: a line each while training, tables for ``validate`` and ``test``."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -10,10 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from lightning_twosome.evaluation import describe
+from lightning_twosome.generalization import (
+    NAME,
+    records_of,
+    screen_table,
+    summary_lines,
+    write_records,
+    write_table,
+)
 
 
 class EvaluationReport(L.Callback):
     """Print a line for every evaluation during training, and a table after ``validate`` and ``test``.
+
+    That of ``test`` has all its tasks. It is written to the run folder as well: ``generalization.csv`` and ``.md``, and its episodes for
+    ``lightning-twosome generalization``; of a policy before training as ``generalization_untrained``.
 
     Where the output is no terminal, and so has no progress bar, a training line appears when nothing else has been
     printed for a while.
@@ -43,7 +55,7 @@ class EvaluationReport(L.Callback):
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
         if trainer.state.fn == "validate":
-            self._table(trainer, "val/")
+            self._table(trainer)
             return
         values = _values(trainer, "val/")
         if "return" in values:
@@ -52,17 +64,27 @@ class EvaluationReport(L.Callback):
             self._line(_env_steps(trainer), parts)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print the table."""
-        if trainer.is_global_zero:
-            self._table(trainer, "test/")
+        """Print the table of all tasks and write it, with its episodes, to the run folder."""
+        module: Any = pl_module
+        records = records_of(module.evaluated)
+        if not trainer.is_global_zero or not records:
+            return
+        steps = _env_steps(trainer)
+        title = f"{steps} environment steps, discount {module.gamma}: mean [95 % interval]"
+        name = NAME if steps else f"{NAME}_untrained"
+        folder, lines = Path(trainer.default_root_dir), summary_lines([records])
+        Console().print(screen_table(title, lines))
+        write_table(folder, name, title, lines)
+        write_records(folder / f"{name}_episodes.csv", records)
+        print(f"Table in {folder / name}.md and .csv")
 
     def _line(self, env_steps: int, parts: list[str]) -> None:
         self._printed = time.perf_counter()
         print(f"{env_steps} env steps, {self._printed - self._start:.0f} s: " + ", ".join(parts), flush=True)
 
-    def _table(self, trainer: L.Trainer, prefix: str) -> None:
+    def _table(self, trainer: L.Trainer) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        values = _values(trainer, prefix)
+        values = _values(trainer, "val/")
         greedy = {k.removeprefix("greedy_"): value for k, value in values.items() if k.startswith("greedy_")}
         table = Table(title="mean [95 % interval]")
         for column in ("actions", "episodes", "discounted return", "success", "length"):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_twosome.rollout import EVALUATION_STREAM, Episode, Policy, random_generator, sample_actions
+from lightning_twosome.statistics import bootstrap_interval
 from lightning_twosome.vector_env import State, TextVectorEnv, Transition
 
 
@@ -106,14 +107,6 @@ def _choose(log_probs: Tensor, generators: list[np.random.Generator], greedy: bo
     if greedy:
         return log_probs.argmax(-1).tolist()
     return sample_actions(log_probs, np.array([generator.random() for generator in generators]))
-
-
-def bootstrap_interval(values: Sequence[float], confidence: float = 0.95, resamples: int = 2000) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean; seeded, so that the same values give the same interval."""
-    sample = np.asarray(values, dtype=np.float64)
-    draws = np.random.default_rng(0).integers(len(sample), size=(resamples, len(sample)))
-    low, high = np.quantile(sample[draws].mean(axis=1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def summarize(episodes: Sequence[Episode]) -> dict[str, float]:

@@ -53,10 +53,23 @@ def new_run_dir(base: Path) -> Path:
             folder.mkdir(parents=True)  # fails where it exists, so that of two runs started at once each gets its own
             break
         except FileExistsError:
+            if _take_untrained(folder):
+                break
             number += 1
             folder = base.with_name(f"{base.name}-{number}")
     os.environ[RUN_DIR_VARIABLE] = str(folder)
     return folder
+
+
+def _take_untrained(folder: Path) -> bool:
+    """Whether the folder holds nothing but tests of the policy before any training, and is now this run's."""
+    if any(not path.name.startswith("generalization_untrained") for path in folder.iterdir()):
+        return False
+    try:
+        (folder / CHECKPOINTS).mkdir()  # which of two runs started at once can do only one
+    except FileExistsError:
+        return False
+    return True
 
 
 def last_run_dir(base: Path) -> Path:

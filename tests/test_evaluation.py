@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_twosome.evaluation import bootstrap_interval, describe, play_episodes, summarize, uniform_policy
+from lightning_twosome.evaluation import describe, play_episodes, summarize, uniform_policy
 from lightning_twosome.rollout import Episode
+from lightning_twosome.statistics import bootstrap_interval
 from lightning_twosome.vector_env import TextVectorEnv
 from tests.toys import Buttons, Corridor, TextPolicy
 
