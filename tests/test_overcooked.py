@@ -12,6 +12,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import lightning_twosome  # noqa: F401  registers the environments
+from lightning_twosome.envs.check import check_text_env
 from lightning_twosome.envs.overcooked.env import PARTNERS, OvercookedEnv
 from lightning_twosome.envs.overcooked.game import PATIENCE, WAIT_TICKS, Game
 from lightning_twosome.envs.overcooked.layout import layout_names, load_layout
@@ -363,6 +364,13 @@ def test_the_horizon_truncates_in_the_middle_of_a_macro_action():
 @pytest.mark.filterwarnings("ignore:.*render.*")
 def test_gymnasium_checker_passes(settings):
     check_env(make(render_mode="rgb_array", **settings).unwrapped)
+
+
+@pytest.mark.parametrize("style", PROMPT_STYLES)
+def test_our_own_checker_finds_nothing(style):
+    for layout in ("cramped_room_single", "you_shall_not_pass"):
+        partner = None if layout == "cramped_room_single" else "self"
+        assert not check_text_env(make(layout, partner=partner, horizon=100, prompt_style=style), episodes=1).findings
 
 
 @pytest.mark.parametrize("partner", ["self", "random", "greedy"])
