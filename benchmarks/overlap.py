@@ -19,6 +19,7 @@ from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.envs.household.text import Narrator as HouseholdNarrator
 from lightning_twosome.envs.kitchen.simulator import DELIVERED, Kitchen
 from lightning_twosome.envs.kitchen.task import load_task
+from lightning_twosome.envs.kitchen.text import PROMPT_STYLES as KITCHEN_STYLES
 from lightning_twosome.envs.kitchen.text import Narrator
 from lightning_twosome.envs.kitchen.view import look
 from lightning_twosome.pretraining import vocabulary
@@ -50,10 +51,10 @@ class Overlap:
     found_actions: tuple[str, ...]
 
 
-def kitchen_texts(task_name: str) -> set[tuple[str, tuple[str, ...]]]:
+def kitchen_texts(task_name: str, style: str = KITCHEN_STYLES[0]) -> set[tuple[str, tuple[str, ...]]]:
     """Every different (prompt, actions) that a kitchen task can show."""
     task = load_task(task_name)
-    kitchen, narrator = Kitchen(task), Narrator(task)
+    kitchen, narrator = Kitchen(task), Narrator(task, style)
     states, queue = {kitchen.initial}, [kitchen.initial]
     for state in queue:  # grows while it is walked through
         for action in task.actions:
@@ -63,6 +64,11 @@ def kitchen_texts(task_name: str) -> set[tuple[str, tuple[str, ...]]]:
                 queue.append(outcome.state)
     views = {look(kitchen, state) for state in states}
     return {(narrator.prompt(view), narrator.actions(view)) for view in views}
+
+
+def kitchen_goals(task_name: str, style: str) -> set[str]:
+    """What a kitchen task asks for, in one prompt style."""
+    return {Narrator(load_task(task_name), style).goal}
 
 
 def household_texts(task_name: str, style: str = PROMPT_STYLES[0]) -> set[tuple[str, tuple[str, ...]]]:
@@ -174,7 +180,8 @@ def main() -> None:
     print("| | whole prompts | goal sentences | 8-grams | masked sentences | action texts |")
     print("|---|---|---|---|---|---|")
     for name in KITCHEN_TASKS:
-        _report(name, measure(corpus, kitchen_texts(name)))
+        for style in KITCHEN_STYLES:
+            _report(f"{name}, {style}", measure(corpus, kitchen_texts(name, style), kitchen_goals(name, style)))
     for name in HOUSEHOLD_TASKS:
         for style in PROMPT_STYLES:
             _report(f"{name}, {style}", measure(corpus, household_texts(name, style), household_goals(name)))

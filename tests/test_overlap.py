@@ -4,10 +4,12 @@ import pytest
 
 from benchmarks.overlap import (
     HOUSEHOLD_TASKS,
+    KITCHEN_STYLES,
     KITCHEN_TASKS,
     Corpus,
     household_goals,
     household_texts,
+    kitchen_goals,
     kitchen_texts,
     measure,
 )
@@ -20,9 +22,10 @@ def corpus():
     return Corpus(generate_documents(0, 27000))
 
 
-@pytest.fixture(scope="module")
-def kitchen_overlap(corpus):
-    return measure(corpus, {text for task in KITCHEN_TASKS for text in kitchen_texts(task)})
+@pytest.fixture(scope="module", params=KITCHEN_STYLES)
+def kitchen_overlap(request, corpus):
+    texts = {text for task in KITCHEN_TASKS for text in kitchen_texts(task, request.param)}
+    return measure(corpus, texts, {goal for task in KITCHEN_TASKS for goal in kitchen_goals(task, request.param)})
 
 
 @pytest.fixture(scope="module", params=PROMPT_STYLES)

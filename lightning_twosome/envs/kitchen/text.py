@@ -60,18 +60,22 @@ class Narrator:
         self._boards = {board: f"the {ordinals[row]}cutting board" for row, board in enumerate(task.boards)}
         kitchen = self._style["kitchen"]["one board" if n_boards == 1 else "several boards"]
         recipe = _join(food for food in task.foods if food in task.recipe)
-        self._fixed = {
-            "kitchen": kitchen.format(number=NUMBERS[n_boards - 1]),
-            "goal": self._style["goal"].format(recipe=recipe),
-        }
+        self._kitchen = kitchen.format(number=NUMBERS[n_boards - 1])
+        self.goal: str = self._style["goal"].format(recipe=recipe)
 
     def prompt(self, view: View) -> str:
         """What is seen, what is held, the goal; an action text continues it after one space."""
         boards = (
             self._style["boards"].format(board=self._boards[board], item=self._a(item)) for board, item in view.boards
         )
-        parts = {"counter": self._counter(view), "boards": " ".join(boards), "cook": self._cook(view)}
-        return " ".join(self._style["layout"].format(**self._fixed, **parts).split())
+        prompt: str = self._style["layout"].format(
+            kitchen=self._kitchen,
+            counter=self._counter(view),
+            boards=" ".join(boards),
+            cook=self._cook(view),
+            goal=self.goal,
+        )
+        return " ".join(prompt.split())
 
     def actions(self, view: View) -> tuple[str, ...]:
         """The text of every action of the task, in its order."""
