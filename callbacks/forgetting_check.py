@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,17 +12,14 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 from lightning.pytorch.utilities.seed import isolate_rng
 from peft import PeftModel
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.forgetting.comparison import Comparison, Difference, Scores, compare
+from lightning_twosome.forgetting.comparison import Comparison, Scores, compare
+from lightning_twosome.forgetting.tables import markdown, printed
 
 if TYPE_CHECKING:
     from lightning_twosome.forgetting.tasks import Suite
-
-COLUMNS = ("task", "docs", "adapter off", "adapter on", "loss [95 %]", "")
 
 
 class ForgettingCheck(L.Callback):
@@ -92,24 +88,20 @@ class ForgettingCheck(L.Callback):
         """Check the model before training, unless the run goes on from a checkpoint that has it."""
         if not self.checks:
             self._check(trainer, pl_module, "start")
-            self._log_now(trainer)
-        self._log(pl_module, logger=False)
+        self._show_checkpoints(pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Check every few iterations, and end training where too much is forgotten."""
         due = self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if due and not self._is_checked(trainer):
             self._check(trainer, pl_module, f"iteration {trainer.current_epoch + 1}")
-            self._log(pl_module)
             self._stop(trainer)
-        else:
-            self._log(pl_module, logger=False)
+        self._show_checkpoints(pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Check the trained model."""
         if not self._is_checked(trainer):
             self._check(trainer, pl_module, "end")
-            self._log_now(trainer)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print and write what was forgotten."""
@@ -136,7 +128,7 @@ class ForgettingCheck(L.Callback):
     def _evaluate(self, trainer: L.Trainer, module: L.LightningModule, when: str) -> None:
         self.checks = []  # those of the training that the checkpoint is from
         self._check(trainer, module, when)
-        self._log(module)
+        self._show_checkpoints(module)
 
     def _is_checked(self, trainer: L.Trainer) -> bool:
         """Whether the weights are those of the last check."""
@@ -158,6 +150,9 @@ class ForgettingCheck(L.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         note = {"when": when, "env_steps": data.env_steps, "optimizer_steps": trainer.global_step}
         self.checks.append(note | compare(self._off, on).to_dict())
+        values = self.metrics() | {"forgetting/seconds": self.seconds}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=data.env_steps)
 
     def _language_model(self, module: Any) -> Any:
         """lm-eval's view of the module's scorer, made once."""
@@ -176,39 +171,31 @@ class ForgettingCheck(L.Callback):
             if trainer.is_global_zero:
                 worst = max(lost, key=lambda task: task.loss_low)
                 print(
-                    f"ForgettingCheck ends training: the loss on {worst.task} is {_loss(worst)}, beyond "
+                    f"ForgettingCheck ends training: the loss on {worst.task} is {worst}, beyond "
                     f"stop_when_forgetting={self.stop_when_forgetting}."
                 )
 
     @property
     def last(self) -> Comparison:
         """What the latest check found."""
-        kept = ("tasks", "mean_loss", "mean_loss_low", "mean_loss_high")
-        return Comparison.from_dict({name: self.checks[-1][name] for name in kept})
+        return Comparison.from_dict(self.checks[-1])
 
     # Where it goes
 
     def metrics(self) -> dict[str, float]:
         """The latest check as numbers to log."""
-        values = {}
-        for task in self.last.tasks:
+        last, values = self.last, {}
+        for task in last.tasks:
             for name in ("on", "on_stderr", "off", "loss", "loss_low", "loss_high"):
                 values[f"forgetting/{task.task}/{name}"] = getattr(task, name)
         for name in ("mean_loss", "mean_loss_low", "mean_loss_high"):
-            values[f"forgetting/{name}"] = getattr(self.last, name)
-        return {name: value for name, value in values.items() if not math.isnan(value)}
+            values[f"forgetting/{name}"] = getattr(last, name)
+        return values
 
-    def _log(self, module: L.LightningModule, logger: bool = True) -> None:
-        """With the module's own metrics of this hook; a checkpoint finds the latest ones in every iteration."""
+    def _show_checkpoints(self, module: L.LightningModule) -> None:
+        """Give Lightning the latest values, in every iteration; the loggers have had them at the check itself."""
         for name, value in self.metrics().items():
-            module.log(name, value, logger=logger)
-        if logger:
-            module.log("forgetting/seconds", self.seconds)
-
-    def _log_now(self, trainer: L.Trainer) -> None:
-        """Straight to the loggers, where no epoch is under way."""
-        for logger in trainer.loggers:
-            logger.log_metrics(self.metrics() | {"forgetting/seconds": self.seconds}, step=self.checks[-1]["env_steps"])
+            module.log(name, value, logger=False)
 
     def _report(self, trainer: L.Trainer, name: str) -> None:
         if not trainer.is_global_zero or not self.checks:
@@ -218,7 +205,7 @@ class ForgettingCheck(L.Callback):
         result = self.last.to_dict() | {"checks": self.checks}
         (folder / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
         (folder / f"{name}.md").write_text(markdown(self.checks), encoding="utf-8")
-        Console().print(_table(self.last))
+        Console().print(printed(self.last))
 
     def state_dict(self) -> dict[str, Any]:
         """The scores of the frozen model, which a resumed run need not measure again, and the checks so far."""
@@ -250,52 +237,3 @@ def _contained(trainer: L.Trainer, module: Any) -> Iterator[None]:
     """Nothing that training uses is changed: random states, modes of modules, gradients."""
     with isolate_rng(), module.acting(), trainer.precision_plugin.forward_context():
         yield
-
-
-def _loss(task: Difference) -> str:
-    return f"{task.loss:.3f} [{task.loss_low:.3f}, {task.loss_high:.3f}]"
-
-
-def _cells(task: Difference) -> list[str]:
-    """A row of the table; the metric is named where it is no accuracy."""
-    label = task.task if task.metric.startswith("acc") else f"{task.task} ({task.metric})"
-    scores = [f"{task.off:.3f} ± {task.off_stderr:.3f}", f"{task.on:.3f} ± {task.on_stderr:.3f}"]
-    return [label, str(task.documents), *scores, _loss(task), task.verdict]
-
-
-def _mean_cells(result: Comparison) -> list[str]:
-    mean = f"{result.mean_loss:.3f} [{result.mean_loss_low:.3f}, {result.mean_loss_high:.3f}]"
-    return ["mean", "", "", "", mean, "worse" if result.mean_loss_low > 0 else ""]
-
-
-def _table(result: Comparison) -> Table:
-    table = Table(title="Forgetting: score ± standard error; a loss > 0 is forgotten", box=box.SIMPLE_HEAD)
-    for number, column in enumerate(COLUMNS):
-        table.add_column(column, no_wrap=number > 0)
-    for task in result.tasks:
-        table.add_row(*_cells(task))
-    table.add_section()
-    table.add_row(*_mean_cells(result))
-    return table
-
-
-def markdown(checks: Sequence[dict[str, Any]]) -> str:
-    """The last check as a table, and the losses of all of them."""
-    kept = ("tasks", "mean_loss", "mean_loss_low", "mean_loss_high")
-    results = [Comparison.from_dict({name: check[name] for name in kept}) for check in checks]
-    header = [*COLUMNS[:-1], "verdict"]
-    rows = [header, ["---"] * len(header), *(_cells(task) for task in results[-1].tasks), _mean_cells(results[-1])]
-    names = [task.task for task in results[-1].tasks]
-    history = [["check", "env steps", *names, "mean"], ["---"] * (3 + len(names))]
-    for check, result in zip(checks, results, strict=True):
-        losses = [f"{task.loss:.3f}" for task in result.tasks]
-        history.append([check["when"], str(check["env_steps"]), *losses, f"{result.mean_loss:.3f}"])
-    text = (
-        "# Forgetting\n\nScore ± standard error with the adapter off and on; the loss is the paired difference with "
-        "its 95 % interval, above 0 where something was forgotten.\n\n{}\n\n## Losses over the run\n\n{}\n"
-    )
-    return text.format(_lines(rows), _lines(history))
-
-
-def _lines(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -52,10 +52,8 @@ class Scores:
 
     @property
     def standard_error(self) -> float:
-        """Of the score over documents: lm-eval's for an accuracy, by the delta method for a perplexity."""
+        """Of the score over two or more documents: lm-eval's for an accuracy, by the delta method for a perplexity."""
         count = len(self.values)
-        if count < 2:
-            return math.nan
         values, weights = np.asarray(self.values), np.asarray(self.weights)
         residuals = (values - values.sum() / weights.sum() * weights) / weights.mean()
         error = math.sqrt(float((residuals**2).sum()) / (count - 1) / count)
@@ -72,29 +70,9 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One task with the adapter off and on; the loss is positive where something was forgotten.
+class Loss:
+    """A paired difference with the ends of its 95 % interval; positive where something was forgotten."""
 
-    Attributes:
-        task: The task's name.
-        metric: lm-eval's name of the score.
-        documents: How many.
-        off: Score of the frozen model.
-        off_stderr: Its standard error.
-        on: Score of the adapted model.
-        on_stderr: Its standard error.
-        loss: The paired difference.
-        loss_low: Lower end of its 95 % interval.
-        loss_high: Upper end.
-    """
-
-    task: str
-    metric: str
-    documents: int
-    off: float
-    off_stderr: float
-    on: float
-    on_stderr: float
     loss: float
     loss_low: float
     loss_high: float
@@ -104,9 +82,33 @@ class Difference:
         """What the interval says."""
         return "worse" if self.loss_low > 0 else "better" if self.loss_high < 0 else ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts."""
-        return asdict(self)
+    def __str__(self) -> str:
+        return f"{self.loss:.3f} [{self.loss_low:.3f}, {self.loss_high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Difference(Loss):
+    """One task with the adapter off and on.
+
+    Attributes:
+        task: The task's name.
+        metric: lm-eval's name of the score.
+        documents: How many.
+        off: Score of the frozen model.
+        off_stderr: Its standard error.
+        on: Score of the adapted model.
+        on_stderr: Its standard error.
+    """
+
+    task: str
+    metric: str
+    documents: int
+    off: float
+    off_stderr: float
+    on: float
+    on_stderr: float
+
+    __str__ = Loss.__str__
 
 
 @dataclass(frozen=True)
@@ -118,20 +120,24 @@ class Comparison:
     mean_loss_low: float
     mean_loss_high: float
 
+    @property
+    def mean(self) -> Loss:
+        """The mean loss."""
+        return Loss(self.mean_loss, self.mean_loss_low, self.mean_loss_high)
+
     def beyond(self, bound: float) -> list[Difference]:
         """The tasks whose loss is larger than ``bound``, by the whole of its interval."""
         return [task for task in self.tasks if task.loss_low > bound]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, lists and texts."""
-        return {"tasks": [task.to_dict() for task in self.tasks]} | {
-            name: getattr(self, name) for name in ("mean_loss", "mean_loss_low", "mean_loss_high")
-        }
+        return asdict(self) | {"tasks": [asdict(task) for task in self.tasks]}
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Comparison:
-        """The inverse of :meth:`to_dict`."""
-        return cls(**(dict(kept) | {"tasks": tuple(Difference(**task) for task in kept["tasks"])}))
+        """The inverse of :meth:`to_dict`; other keys are left out."""
+        tasks = tuple(Difference(**task) for task in kept["tasks"])
+        return cls(tasks, kept["mean_loss"], kept["mean_loss_low"], kept["mean_loss_high"])
 
 
 def compare(off: Mapping[str, Scores], on: Mapping[str, Scores], resamples: int = RESAMPLES) -> Comparison:
@@ -144,10 +150,17 @@ def compare(off: Mapping[str, Scores], on: Mapping[str, Scores], resamples: int 
         resampled.append(losses)
         differences.append(
             Difference(
-                name, before.metric, len(before.values), before.score, before.standard_error, after.score,
-                after.standard_error, loss(before, after), *interval(losses),
+                loss(before, after),
+                *interval(losses),
+                task=name,
+                metric=before.metric,
+                documents=len(before.values),
+                off=before.score,
+                off_stderr=before.standard_error,
+                on=after.score,
+                on_stderr=after.standard_error,
             )
-        )  # fmt: skip
+        )
     mean = math.fsum(one.loss for one in differences) / len(differences)
     return Comparison(tuple(differences), mean, *interval(np.mean(resampled, axis=0)))
 

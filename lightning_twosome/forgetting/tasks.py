@@ -135,6 +135,9 @@ class Suite:
     Args:
         rows: From :func:`load_tasks`.
         limit: First documents of each task; a number below 1 is a share of them; ``None`` for all.
+
+    Raises:
+        UserError: The limit leaves a row one document.
     """
 
     def __init__(self, rows: Mapping[str, Sequence[Task]], limit: float | None = None) -> None:
@@ -142,6 +145,9 @@ class Suite:
         with quiet():
             for task in self._tasks():
                 task.build_all_requests(limit=get_sample_size(task, limit))
+        for name, tasks in rows.items():
+            if sum(len({instance.doc_id for instance in task.instances}) for task in tasks) < 2:
+                raise UserError(f"limit={limit} leaves task {name!r} one document, which has no error: give more.")
 
     def _tasks(self) -> list[Task]:
         return [task for tasks in self.rows.values() for task in tasks]
