@@ -3,6 +3,8 @@
 import builtins
 import copy
 import random
+import re
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -20,6 +22,7 @@ from lightning_twosome.envs.babyai.env import BabyAIEnv  # noqa: E402
 from lightning_twosome.envs.babyai.text import narrate  # noqa: E402
 from lightning_twosome.envs.babyai.view import Looker  # noqa: E402
 
+ROOT = Path(__file__).resolve().parent.parent
 LEVELS = ("GoToRedBall", "GoToLocal", "PickupLoc", "PutNextLocal", "OpenDoor")
 STYLES = BabyAIEnv.PROMPT_STYLES
 SMALL = {"room_size": 6, "num_dists": 3}
@@ -326,3 +329,14 @@ def test_a_missing_minigrid_is_told_with_the_way_out(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_minigrid)
     with pytest.raises(UserError, match=r"BabyAI needs minigrid.*pip install 'lightning-twosome\[babyai\]'"):
         make("GoToRedBall")
+
+
+def test_the_page_shows_what_the_environment_says():
+    page = (ROOT / "docs/environments/babyai.md").read_text()
+    for style in STYLES:
+        prompt, info = make("GoToLocal", level_settings=SMALL, prompt_style=style).reset(seed=33)
+        assert "\n    ".join([prompt, *info["actions"]]) in page
+    for level in LEVELS:
+        limit = make(level).unwrapped.level
+        limit.reset(seed=0)
+        assert re.search(rf"`twosome/BabyAI-{level}-v0` \|[^|]*\| {limit.max_steps} \|", page)
