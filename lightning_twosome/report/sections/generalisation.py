@@ -25,14 +25,14 @@ def generalisation(groups: Sequence[Group]) -> Section:
     tested = [group for group in groups if _tables(group, FILES[1][0])]
     if not tested:
         command = "`lightning-twosome test --config RUN/config.yaml --ckpt_path RUN/checkpoints/best.ckpt`"
-        section.blocks.append(Missing(f"This table is written by {command}, with data.test_tasks for other tasks."))
+        section.blocks.append(Missing(f"This table is written by {command}, with `data.test_tasks` for other tasks."))
         return section
     rows: list[list[str]] = []
     for group in tested:
         rows += [[group.label]] if group.label else []
         rows += _rows(group)
     caption = (
-        f"Figures of `test`, by task and choice of action. {seeds(tested)}; means with the "
+        f"Figures of `lightning-twosome test`, by task and choice of action. {seeds(tested)}; means with the "
         f"{intervals(tested, '95 % percentile bootstrap interval over episodes')}."
     )
     columns = ["task", "policy", "episodes", *(head for _, head, _, _ in _COLUMNS)]

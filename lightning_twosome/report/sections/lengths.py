@@ -20,7 +20,7 @@ def action_lengths(groups: Sequence[Group]) -> Section:
     section = Section("action-lengths", "Normalisation and action length")
     measured = [group for group in groups if group.known(FILE, "after")]
     if not measured:
-        text = "Probabilities by action length are written by the callback ActionLengths (add it to the config)."
+        text = "Probabilities by action length are written by the callback `ActionLengths`."
         section.blocks.append(Missing(text))
         return section
     policy = [
@@ -35,7 +35,8 @@ def action_lengths(groups: Sequence[Group]) -> Section:
     ]
     caption = (
         "What each normalisation makes of the untrained language model's scores of the same decisions, at inverse "
-        f"temperature 1. {seeds([first])}; a line that falls prefers short actions, one that rises long ones."
+        f"temperature 1. {seeds([first])}; bars as before. A falling line prefers short actions, a rising one "
+        "long ones."
     )
     section.blocks.append(Figure("normalizations", caption, prior, data=True))
     return section
@@ -43,14 +44,15 @@ def action_lengths(groups: Sequence[Group]) -> Section:
 
 def _caption(groups: Sequence[Group]) -> str:
     decisions = max(group.known(FILE, "decisions")[0] for group in groups)
-    policies = [(group, group.known(FILE, "normalization")[0], group.known(FILE, "after", "beta")) for group in groups]
-    used = "; ".join(
-        f"{labelled(g)}: " * bool(g.label) + f"{name}, beta {over_runs(beta).mean:.3g}" for g, name, beta in policies
-    )
+    policies = [
+        f"{group.known(FILE, 'normalization')[0]} with beta {over_runs(group.known(FILE, 'after', 'beta')).mean:.3g}"
+        for group in groups
+    ]
+    used = ", ".join(dict.fromkeys(policies))
     return (
         "Probability by action length, before and after training: probability times the number of actions offered, "
         f"averaged over the {counted(decisions, 'decision')} that a uniform random policy meets. "
-        f"Normalisation {used}. {seeds(groups)}; bars: "
+        f"Normalisation: {used}. {seeds(groups)}; bars: "
         f"{intervals(groups, '95 % percentile bootstrap interval over decisions')}."
     )
 

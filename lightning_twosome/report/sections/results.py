@@ -28,12 +28,16 @@ def results(groups: Sequence[Group]) -> Section:
     section = Section("results", "Results")
     measured = [group for group in groups if group.known(FILE, "after")]
     if not measured:
-        section.blocks.append(Missing("Figures before and after training are written by the callback BeforeAndAfter."))
+        section.blocks.append(
+            Missing("Figures before and after training are written by the callback `BeforeAndAfter`.")
+        )
         return section
     section.blocks += [Text(_headline(group)) for group in measured]
     section.blocks.append(_table(measured))
     if any(len(group.runs) > len(group.known(FILE, "after")) for group in groups):
-        section.blocks.append(Missing("Runs without before_and_after.json have not ended, or lack BeforeAndAfter."))
+        section.blocks.append(
+            Missing("Runs without `before_and_after.json` have not ended, or lack the callback `BeforeAndAfter`.")
+        )
     return section
 
 

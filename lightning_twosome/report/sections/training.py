@@ -37,7 +37,9 @@ def learning_curves(groups: Sequence[Group]) -> Section:
     section.blocks += [] if by_task is None else [by_task]
     if not any(group.have("val/return") for group in groups):
         section.blocks.append(
-            Missing("Evaluations during training are made by trainer.check_val_every_n_epoch and data.eval_episodes.")
+            Missing(
+                "Evaluations during training are set by `trainer.check_val_every_n_epoch` and `data.eval_episodes`."
+            )
         )
     return section
 
@@ -106,7 +108,7 @@ def exploration(groups: Sequence[Group]) -> Section:
             levels = _target_kl(groups) if name == "policy/kl" else ()
             panels.append(Panel(title, STEPS, series, levels, from_zero=from_zero))
     if not panels:
-        section.blocks.append(Missing("The module of these runs logs neither policy/entropy nor policy/kl."))
+        section.blocks.append(Missing("The module of these runs logs neither `policy/entropy` nor `policy/kl`."))
         return section
     caption = (
         f"Policy and critic during training. {seeds(groups)}; means over the optimizer steps of an iteration. "
@@ -138,7 +140,7 @@ def _stops(group: Group) -> str:
     iterations = [value for run in group.runs for value in run.columns["policy/update_stopped"].values()]
     start = f"With {group.label}, the" if group.label else "The"
     return (
-        f"{start} update stopped early, since its KL divergence passed target_kl, in {int(sum(iterations))} of "
+        f"{start} update stopped early, since its KL divergence passed `target_kl`, in {int(sum(iterations))} of "
         f"{counted(len(iterations), 'iteration')}."
     )
 
@@ -148,7 +150,7 @@ def time(groups: Sequence[Group]) -> Section:
     section = Section("time", "Time")
     timed = [group for group in groups if group.have("time/env_steps_per_second")]
     if not timed:
-        section.blocks.append(Missing("The module of these runs logs no time/ metrics."))
+        section.blocks.append(Missing("The module of these runs logs no `time/` metrics."))
         return section
     section.blocks.append(_parts(timed))
     panel = Panel(
