@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import EVALUATION_STREAM, Episode, Policy, random_generator, sample_actions
 from lightning_twosome.statistics import bootstrap_interval
 from lightning_twosome.vector_env import State, TextVectorEnv, Transition
@@ -107,6 +109,36 @@ def _choose(log_probs: Tensor, generators: list[np.random.Generator], greedy: bo
     if greedy:
         return log_probs.argmax(-1).tolist()
     return sample_actions(log_probs, np.array([generator.random() for generator in generators]))
+
+
+def play_expert(environment: gym.Env, episode_seeds: Sequence[int], gamma: float) -> list[Episode]:
+    """Play one episode a seed with the environment's own scripted agent, ``environment.unwrapped.expert_action()``.
+
+    Args:
+        environment: A text environment that has one.
+        episode_seeds: Seed of each episode.
+        gamma: Discount per primitive step.
+
+    Raises:
+        UserError: The environment has no scripted agent.
+        EnvironmentFailure: It raised.
+    """
+    expert = getattr(environment.unwrapped, "expert_action", None)
+    if expert is None:
+        raise UserError(
+            f"{type(environment.unwrapped).__name__} has no expert_action(), the choice of a scripted agent."
+        )
+    env = TextVectorEnv([lambda: environment])
+    episodes = []
+    for seed in episode_seeds:
+        episode, ended = Episode(seed), False
+        env.reset({0: seed})
+        while not ended:
+            (transition,) = env.step([int(expert())])
+            episode.record(transition, gamma)
+            ended = transition.terminated or transition.truncated
+        episodes.append(episode)
+    return episodes
 
 
 def summarize(episodes: Sequence[Episode]) -> dict[str, float]:

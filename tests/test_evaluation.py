@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_twosome.evaluation import describe, play_episodes, summarize, uniform_policy
+from lightning_twosome.errors import UserError
+from lightning_twosome.evaluation import describe, play_episodes, play_expert, summarize, uniform_policy
 from lightning_twosome.rollout import Episode
 from lightning_twosome.statistics import bootstrap_interval
 from lightning_twosome.vector_env import TextVectorEnv
@@ -64,6 +65,24 @@ def test_the_uniform_policy_presses_every_button_equally_often():
     states = [TextVectorEnv([partial(Buttons, offered=n)]).reset({0: 0})[0] for n in (2, 4)]
     log_probs = uniform_policy().action_log_probs(states)
     torch.testing.assert_close(log_probs.exp(), torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.25] * 4]))
+
+
+class Guided(Corridor):
+    """Knows the way."""
+
+    def expert_action(self) -> int:
+        return self._info()["actions"].index("stride right")
+
+
+def test_the_scripted_agent_plays_every_seed_to_its_end():
+    episodes = play_expert(Guided(limit=50, slip=0.0), SEEDS, 0.9)
+    assert [episode.seed for episode in episodes] == SEEDS and all(episode.success for episode in episodes)
+    for episode in episodes:
+        start = int(Corridor().reset(seed=episode.seed)[0].split()[4])
+        assert episode.duration == 6 - start and episode.length == (7 - start) // 2
+        assert episode.undiscounted_return == pytest.approx(1 - 0.1 * (6 - start))
+    with pytest.raises(UserError, match="Corridor has no expert_action"):
+        play_expert(Corridor(), SEEDS, 0.9)
 
 
 def test_the_interval_covers_the_mean_and_narrows():
