@@ -57,6 +57,7 @@ from lightning_twosome.run_folder import (
     load_checkpoint,
     new_run_dir,
     run_dir_of,
+    with_metrics_file,
 )
 
 logger = logging.getLogger(__name__)
@@ -229,6 +230,8 @@ class TwosomeCLI(LightningCLI):
         kwargs = {**kwargs, "default_root_dir": str(run_dir)}
         if config.get("logger") in (None, True):
             kwargs["logger"] = default_loggers(run_dir, self.resume_step) if training else False
+        elif training:
+            kwargs["logger"] = with_metrics_file(config["logger"], run_dir, self.resume_step)
         if not training and config.get("enable_checkpointing") is None:
             kwargs["enable_checkpointing"] = False
         if config.get("enable_progress_bar") is None and not Console().is_terminal:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning_utilities.core.imports import RequirementCache
 
 from lightning_twosome.errors import UserError
@@ -154,6 +154,20 @@ def default_loggers(run_dir: Path, resume_step: int | None = None) -> list[Logge
         later: dict[str, Any] = {} if resume_step is None else {"purge_step": resume_step + 1}
         loggers.append(TensorBoardLogger(run_dir, name="", version="tensorboard", **later))
     return loggers
+
+
+def with_metrics_file(chosen: Any, run_dir: Path, resume_step: int | None = None) -> Any:
+    """The loggers a config has chosen, and ``metrics.csv``, which reports and model cards are made of.
+
+    Args:
+        chosen: The Trainer's ``logger``: one or several; ``False`` stays.
+        run_dir: The run's folder.
+        resume_step: As for :func:`default_loggers`.
+    """
+    if not chosen:
+        return chosen
+    own = list(chosen) if isinstance(chosen, list | tuple) else [chosen]
+    return own if any(isinstance(one, CSVLogger) for one in own) else [*own, RunLogger(run_dir, resume_step)]
 
 
 def default_checkpoints(run_dir: Path) -> list[ModelCheckpoint]:

@@ -101,6 +101,16 @@ def test_recorder_overlay_records_beside_the_configs_own_callbacks(tmp_path):
         assert made == {"sampled_1.gif", "greedy_1.gif", "transcript.md", "transcript.jsonl"}
 
 
+def test_wandb_overlay_logs_offline_beside_the_metrics_file(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    configs = ["--config", ROOT / "configs/quickstart.yaml", "--config", ROOT / "configs/loggers/wandb.yaml"]
+    arguments = small(tmp_path / "run", 1, num_envs=2, num_steps=4)
+    assert run("fit", *configs, *arguments, "--trainer.logger.init_args.save_dir", tmp_path) == 0
+    assert len(list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))) == 1
+    assert [int(row["step"]) for row in rows(tmp_path / "run", "loss/total")] == [8]
+
+
 def test_llama_overlay_has_the_papers_hyper_parameters():
     overlay = yaml.safe_load((ROOT / "configs/model/llama-7b.yaml").read_text())
     model, data = overlay["model"]["init_args"], overlay["data"]["init_args"]

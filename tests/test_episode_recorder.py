@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -299,13 +300,17 @@ def wandb_history(folder: Path) -> list[dict]:
 
     wandb.finish()
     (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    rows = []
-    for content in log_records(file.read_bytes()):
-        record = wandb_internal_pb2.Record()
-        record.ParseFromString(content)
-        if record.WhichOneof("record_type") == "history":
+    rows, ended, deadline = [], False, time.monotonic() + 60
+    while not ended and time.monotonic() < deadline:  # another process writes it, and goes on after finish
+        rows, ended = [], False
+        for content in log_records(file.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(content)
+            ended = ended or record.WhichOneof("record_type") == "exit"
             items = record.history.item
-            rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+            if items:
+                rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+        time.sleep(0.0 if ended else 0.2)
     return rows
 
 
