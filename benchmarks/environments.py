@@ -81,7 +81,7 @@ def _figures(episodes: list[Episode]) -> list[str]:
     return [*describe(summary), f"{summary['length']:.1f}"]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description="Speed, random and scripted figures of every environment.")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long the speed of each is measured")
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--gamma", type=float, default=0.99, help="discount per primitive step")
     parser.add_argument("--only", default="", help="only environments with this in their name")
     parser.add_argument("--output", type=Path, help="write the table there as well")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     rows = [list(HEADINGS), ["---"] * len(HEADINGS)]
     print(*(_markdown(row) for row in rows), sep="\n", flush=True)
     for name, make in environments():

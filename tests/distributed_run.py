@@ -10,7 +10,11 @@ from pathlib import Path
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
+from lightning_twosome.environment_failure import EnvironmentFailure
+from lightning_twosome.rollout import EPISODE_STREAM, episode_seed
 from tests import toys
+from tests.test_environment_failure import FLAG, Fragile
+from tests.test_tasks import mixture
 
 SETTINGS = {"actor_lr": 0.01, "critic_lr": 0.01}
 
@@ -66,12 +70,31 @@ def fit(folder, processes, num_envs, module=None, data=None, ckpt_path=None, cal
     }
 
 
+def broken(folder, **settings):
+    """A run in which an environment of the second process fails: what each process hears of it, and its checkpoint."""
+    os.environ[FLAG] = __file__
+    checkpoint = ModelCheckpoint(folder / "rare", every_n_epochs=100)
+    try:
+        fit(folder, **settings, callbacks=[checkpoint])
+    except EnvironmentFailure as failure:
+        return str(failure), str(folder / "checkpoints/last.ckpt")
+    finally:
+        del os.environ[FLAG]
+    raise AssertionError("the environment should have failed")
+
+
 def main(folder: Path) -> None:
     """The runs of one of two processes."""
     half = {"processes": 2, "num_envs": 2}
     stopping = {"module": {"target_kl": 1e-4, "actor_lr": 0.05}, "data": {"minibatch_size": 4}}
     checkpoint = ModelCheckpoint(folder, filename="kept-{epoch}", save_top_k=-1, every_n_train_steps=6)
+    third_environment = episode_seed(0, EPISODE_STREAM, 2, 2)
+    fragile = {"data": {"env": Fragile, "env_settings": {"seed": third_environment}}}
+    failure, last = broken(folder, **half, **fragile)
     runs = {
+        "failure": failure,
+        "mended": fit(folder, **half, **fragile, ckpt_path=last),
+        "mixture": fit(folder, **half, data={"env": mixture}),
         "plain": fit(folder, **half),
         "stopping": fit(folder, **half, **stopping, callbacks=[checkpoint]),
         "resumed": fit(folder, **half, **stopping, ckpt_path=str(folder / "kept-epoch=1.ckpt")),

@@ -1,8 +1,11 @@
-"""The speed benchmark compares like with like: both sides take the same actions and end with the same weights."""
+"""Benchmarks: both sides of the speed figures act and learn alike; the table of environments has all of them."""
 
+import gymnasium as gym
 import pytest
 
-from benchmarks import iteration
+from benchmarks import environments, iteration
+from lightning_twosome.errors import UserError
+from tests.toys import Buttons
 
 TINY = ["--models", "tiny", "--tasks", "twosome/TomatoSalad-v0", "--num-envs", "2", "--num-steps", "6"]
 
@@ -43,3 +46,36 @@ def test_each_saving_switched_off_costs_positions_and_changes_nothing_else():
     for variant in ("tree", "memo", "features"):
         expected = positions("without tree" if variant == "tree" else "full", "forward_backward")
         assert positions(f"without {variant}", "forward_backward") == expected
+
+
+def test_every_registered_environment_is_in_the_table():
+    names = [name for name, _ in environments.environments()]
+    for environment_id in gym.registry:
+        if environment_id.startswith("twosome/"):
+            assert any(name.split()[0] == environment_id for name in names)
+    assert len(names) == len(set(names)) and sum("Overcooked" in name for name in names) >= 6
+
+
+def refuse():
+    raise UserError("this world needs a file.")
+
+
+def test_table_of_environments(monkeypatch, tmp_path, capsys):
+    rows = {
+        "salad": lambda: gym.make("twosome/TomatoSalad-v0"),
+        "no agent": Buttons,
+        "no file": refuse,
+        "other": Buttons,
+    }
+    monkeypatch.setattr(environments, "environments", lambda: iter(rows.items()))
+    output = tmp_path / "table.md"
+    environments.main(["--seconds", "0.01", "--episodes", "3", "--output", str(output), "--only", ""])
+    out, error = capsys.readouterr()
+    assert error == "no file is left out: this world needs a file.\n"
+    assert output.read_text() == out
+    salad, plain, _ = ([cell.strip() for cell in row.split("|")[1:-1]] for row in out.splitlines()[2:])
+    assert salad[0] == "salad" and int(salad[1].replace(",", "")) > 100
+    assert salad[5:] == ["0.921 [0.921, 0.921]", "100% [100%, 100%]", "6.0"], "the kitchen's optimum"
+    assert plain[4] == "1.0" and plain[5:] == ["", "", ""]
+    environments.main(["--seconds", "0.01", "--episodes", "1", "--only", "other"])
+    assert len(capsys.readouterr().out.splitlines()) == 3

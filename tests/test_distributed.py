@@ -46,7 +46,7 @@ def alone(tmp_path_factory):
     return distributed_run.fit(tmp_path_factory.mktemp("alone"), processes=1, num_envs=4)
 
 
-@pytest.mark.parametrize("name", ["plain", "stopping", "resumed"])
+@pytest.mark.parametrize("name", ["plain", "stopping", "resumed", "mixture"])
 def test_both_processes_have_the_same_weights_and_metrics(runs, name):
     first, second = (run[name] for run in runs)
     toys.assert_equal_weights(first["weights"], second["weights"])
@@ -100,3 +100,24 @@ def test_two_processes_resume_exactly(runs):
         assert {k: v for k, v in whole.items() if k.startswith(("rollout/", "lr/", "value/"))} == {
             k: v for k, v in resumed.items() if k.startswith(("rollout/", "lr/", "value/"))
         }
+
+
+def test_tasks_of_a_mixture_are_logged_over_both_processes(runs):
+    results = runs[0]["mixture"]["results"]
+    assert {
+        f"{stage}/{task}/return" for stage in ("rollout", "val") for task in ("corridor", "Buttons")
+    } <= results.keys()
+
+
+def test_both_processes_hear_of_an_environment_that_fails_in_one(runs):
+    assert runs[0]["failure"] == runs[1]["failure"]
+    assert "Environment 'Fragile' raised KeyError" in runs[0]["failure"]
+    assert "it was environment 2 after reset(seed=" in runs[0]["failure"]
+
+
+def test_they_go_on_exactly_from_the_checkpoint_it_left(runs):
+    """The environment that would fail is else the same."""
+    for run in runs:
+        toys.assert_equal_weights(run["mended"]["weights"], run["plain"]["weights"])
+        assert 1 <= len(run["mended"]["actions"]) < 3 == len(run["plain"]["actions"])
+        assert torch.equal(run["mended"]["actions"][-1], run["plain"]["actions"][-1])
