@@ -18,10 +18,10 @@ from statistics import mean
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.common import quiet
-from benchmarks.zero_shot import ZeroShotPolicy
-from lightning_twosome import ActorCritic, Decision, TwosomePPO, load_language_model
+from lightning_twosome import ActionScorer, Decision, TwosomePPO, load_language_model, normalize
 from lightning_twosome.envs.household.task import load_task
 from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.envs.household.world import Scene, World
@@ -58,7 +58,11 @@ class Exact:
     def evaluate(self, policy: Policy) -> tuple[float, float]:
         """Expected discounted return and success of an episode."""
         with torch.no_grad():
-            table = policy.action_log_probs(self.states).double().exp().numpy()
+            return self.expected(policy.action_log_probs(self.states))
+
+    def expected(self, log_probs: Tensor) -> tuple[float, float]:
+        """The same of the policy with these log-probabilities [states, K]."""
+        table = log_probs.double().exp().numpy()
         rows = [table[row, : len(following)] for row, following in enumerate(self.next)]
         value, success = (self._expected(rows, discount) for discount in (GAMMA, 1.0))
         return value / GAMMA, success
@@ -83,15 +87,18 @@ def _number(scene: Scene, scenes: list[Scene], number: dict[Scene, int]) -> int:
 
 def untrained(model: str) -> None:
     """Print what the model does before training, for each task, style and normalisation."""
-    language_model = load_language_model(model, lora={})
+    language_model = load_language_model(model)
+    scorer = ActionScorer(language_model.model, language_model.tokenizer)
     print("| task | style | normalisation, beta | discounted return | success |\n|---|---|---|---|---|")
     for task in TRAINED:
         for style in PROMPT_STYLES:
             exact = Exact(task, style)
+            with torch.no_grad():
+                scores = scorer.score([state.decision for state in exact.states])
             for normalization in ("sum", "token", "word", "character"):
                 for beta in (0.5, 1.0, 2.0):
-                    agent = ActorCritic(language_model, normalization=normalization, beta=beta).eval()  # type: ignore[arg-type]
-                    value, success = exact.evaluate(ZeroShotPolicy(agent))
+                    logits = beta * normalize(scores, normalization)
+                    value, success = exact.expected(logits.log_softmax(dim=1))
                     print(f"| {task} | {style} | {normalization}, {beta} | {value:.4f} | {success:.2%} |", flush=True)
 
 
