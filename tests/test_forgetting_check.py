@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from pathlib import Path
 
 import lightning as L
 import numpy as np
@@ -15,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_twosome import TwosomePPO
 from lightning_twosome.callbacks import ForgettingCheck
 from lightning_twosome.errors import UserError
+from lightning_twosome.forgetting.policy_lm import PolicyLM
 from lightning_twosome.forgetting.tasks import Suite, load_tasks
 from lightning_twosome.loggers import RunLogger
 from tests import toys
@@ -60,7 +62,7 @@ def test_weights_are_those_of_a_run_without_it(tmp_path, check):
     states = []
     for callbacks in ([], [check(every_n_epochs=1)]):
         module = noisy()
-        fit(tmp_path, *callbacks, module=module, max_epochs=3, limit_val_batches=1.0)
+        fit(tmp_path, *callbacks, module=module, max_epochs=2, limit_val_batches=1.0)
         generators = (torch.rand(3).tolist(), random.random(), np.random.rand(3).tolist())
         states.append((toys.trainable(module), generators, [part.training for part in module.modules()]))
     toys.assert_equal_weights(states[0][0], states[1][0])
@@ -73,16 +75,34 @@ def test_memories_of_the_scorer_are_left_alone(tmp_path, check):
     weights = []
     for callbacks in ([], [check(every_n_epochs=1)]):
         module = toys.module(language_model=toys.language_model(lora=lora), frozen_layers=1, **FAST)
-        fit(tmp_path, *callbacks, module=module, max_epochs=3)
+        fit(tmp_path, *callbacks, module=module, max_epochs=2)
         weights.append(toys.trainable(module))
         prompts = {key[:40] for key in module.agent.scorer.frozen._memory}
     assert prompts and all(len(key) == 40 for key in prompts)
     toys.assert_equal_weights(*weights)
 
 
-def test_fit_checks_start_every_second_iteration_and_end(tmp_path, check, capsys):
-    callback = check()
-    fit(tmp_path, callback, max_epochs=3)
+def count_scores(monkeypatch) -> list[int]:
+    """Grows by an entry whenever a model is scored."""
+    calls, plain = [], Suite.scores
+    monkeypatch.setattr(Suite, "scores", lambda self, lm: calls.append(1) or plain(self, lm))
+    return calls
+
+
+def assert_rows(path: Path) -> None:
+    """Every check is logged against environment steps."""
+    with path.open() as file:
+        rows = [row for row in csv.DictReader(file) if row.get("forgetting/mean_loss")]
+    assert [int(row["step"]) for row in rows] == [0, 16, 24]
+    for name in NAMES:
+        for part in ("on", "on_stderr", "off", "loss", "loss_low", "loss_high"):
+            assert all(row[f"forgetting/{name}/{part}"] for row in rows)
+
+
+def test_fit_checks_start_every_second_iteration_and_end(tmp_path, check, capsys, monkeypatch):
+    calls = count_scores(monkeypatch)
+    callback, module = check(), toys.module(**FAST)
+    fit(tmp_path, callback, module=module, max_epochs=3, logger=RunLogger(tmp_path))
     assert [(one["when"], one["env_steps"]) for one in callback.checks] == [
         ("start", 0),
         ("iteration 2", 16),
@@ -101,40 +121,17 @@ def test_fit_checks_start_every_second_iteration_and_end(tmp_path, check, capsys
         assert interval in printed and interval in text
         assert f"{task['on']:.3f} ± {task['on_stderr']:.3f}" in text
     assert "| iteration 2 | 16 |" in text
-
-
-def test_no_check_between_start_and_end_where_none_is_wanted(tmp_path, check):
-    callback = check(every_n_epochs=0)
-    fit(tmp_path, callback, max_epochs=2)
-    assert [one["when"] for one in callback.checks] == ["start", "end"]
-
-
-def test_the_last_iteration_is_not_checked_twice(tmp_path, check):
-    callback = check(every_n_epochs=2)
-    fit(tmp_path, callback, max_epochs=2)
-    assert [one["when"] for one in callback.checks] == ["start", "iteration 2"]
-
-
-def test_scores_without_adapter_are_measured_once_and_are_the_frozen_models(tmp_path, check, folder, monkeypatch):
-    calls = []
-    plain = Suite.scores
-    monkeypatch.setattr(Suite, "scores", lambda self, lm: calls.append(1) or plain(self, lm))
-    callback, module = check(), toys.module(**FAST)
-    fit(tmp_path, callback, module=module, max_epochs=3)
-    assert len(calls) == 1 + len(callback.checks)
+    assert_rows(tmp_path / "metrics.csv")
+    assert len(calls) == 1 + len(callback.checks), "without adapter once only"
     with module.acting(), module.agent.model.disable_adapter():
-        again = plain(callback._suite, callback._language_model(module))
-    assert again == callback._off
+        assert callback._suite.scores(callback._language_model(module)) == callback._off
 
 
-def test_loggers_get_the_scores_against_environment_steps(tmp_path, check):
-    fit(tmp_path, check(), max_epochs=3, logger=RunLogger(tmp_path))
-    with (tmp_path / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row.get("forgetting/mean_loss")]
-    assert [int(row["step"]) for row in rows] == [0, 16, 24]
-    for name in NAMES:
-        for part in ("on", "on_stderr", "off", "loss", "loss_low", "loss_high"):
-            assert all(row[f"forgetting/{name}/{part}"] for row in rows)
+@pytest.mark.parametrize(("every", "checks"), [(0, ["start", "end"]), (1, ["start", "iteration 1"])])
+def test_an_end_that_was_checked_is_not_checked_again(tmp_path, check, every, checks):
+    callback = check(every_n_epochs=every, tasks=["toy_word"], limit=2)
+    fit(tmp_path, callback, max_epochs=1)
+    assert [one["when"] for one in callback.checks] == checks
 
 
 def test_a_checkpoint_can_keep_the_model_that_has_forgotten_least(tmp_path, check):
@@ -152,9 +149,7 @@ def test_a_resumed_run_takes_its_checks_up(tmp_path, check, monkeypatch):
     whole = check(every_n_epochs=1)
     fit(tmp_path, whole, keeper, max_epochs=3, enable_checkpointing=True)
     resumed = check(every_n_epochs=1)
-    calls = []
-    plain = Suite.scores
-    monkeypatch.setattr(Suite, "scores", lambda self, lm: calls.append(1) or plain(self, lm))
+    calls = count_scores(monkeypatch)
     fit(tmp_path, resumed, max_epochs=3, ckpt_path=str(tmp_path / "epoch=1.ckpt"))
     assert resumed.checks == whole.checks
     assert len(calls) == 1
@@ -162,11 +157,11 @@ def test_a_resumed_run_takes_its_checks_up(tmp_path, check, monkeypatch):
 
 def test_training_ends_in_a_sentence_where_too_much_is_forgotten(tmp_path, check, capsys):
     callback = check(every_n_epochs=1, stop_when_forgetting=0.05)
-    trainer = fit(tmp_path, callback, module=toys.module(actor_lr=3.0), max_epochs=9)
+    trainer = fit(tmp_path, callback, module=toys.module(actor_lr=0.3), max_epochs=9)
     assert trainer.current_epoch < 9
     assert "ForgettingCheck ends training: the loss on toy_" in capsys.readouterr().out
     patient = check(every_n_epochs=1, stop_when_forgetting=1e6)
-    assert fit(tmp_path, patient, module=toys.module(actor_lr=3.0), max_epochs=3).current_epoch == 3
+    assert fit(tmp_path, patient, module=toys.module(actor_lr=0.3), max_epochs=3).current_epoch == 3
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
@@ -182,12 +177,15 @@ def test_an_evaluation_compares_too(tmp_path, check, stage, capsys):
     assert float(trainer.callback_metrics["forgetting/mean_loss"]) == pytest.approx(result["mean_loss"])
 
 
-def test_a_limit_takes_the_first_documents(tmp_path, check):
-    whole, callback = check(), check(limit=6)
-    for one in (whole, callback):
-        fit(tmp_path, one, max_epochs=1)
+def test_a_limit_takes_the_first_documents(folder):
+    module, rows = toys.module(), load_tasks(NAMES, folder)
+    lm = PolicyLM(module.agent.scorer)
+    with module.acting():
+        whole, first = Suite(rows).scores(lm), Suite(rows, 6).scores(lm)
+        third = Suite(rows, 0.3).scores(lm)
     for name in NAMES:
-        assert callback._off[name].values == pytest.approx(whole._off[name].values[:6], abs=1e-4)
+        assert first[name].values == pytest.approx(whole[name].values[:6], abs=1e-4)
+    assert [len(scores.values) for scores in third.values()] == [7, 3, 7]
 
 
 def test_one_document_is_too_few(tmp_path, check):
