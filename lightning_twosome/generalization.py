@@ -30,7 +30,7 @@ from lightning_twosome.statistics import interquartile_interval, interquartile_m
 
 NAME = "generalization"
 ALL_TASKS = "all tasks"
-PERCENT, THREE, TWO, ONE = "{:.0%}".format, "{:.3f}".format, "{:.2f}".format, "{:.1f}".format
+PERCENT, THREE, TWO, ONE = "{:z.0%}".format, "{:z.3f}".format, "{:z.2f}".format, "{:z.1f}".format
 # In the table's order: column of the files, heading, how a figure is written.
 QUANTITIES: dict[str, tuple[str, Callable[[float], str]]] = {
     "success": ("success", PERCENT),
@@ -63,7 +63,7 @@ class Figure:
 
     Attributes:
         mean: Mean over runs of the mean over episodes.
-        low: Lower end of its 95 % interval.
+        low: Lower end of its 95 % interval; ``None`` where there is but one episode of each task and run.
         high: Upper end.
         iqm: Interquartile mean over runs; ``None`` for one run, like its interval.
         iqm_low: Lower end of its 95 % interval.
@@ -71,8 +71,8 @@ class Figure:
     """
 
     mean: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     iqm: float | None = None
     iqm_low: float | None = None
     iqm_high: float | None = None
@@ -144,7 +144,9 @@ def _values(records: Iterable[Record], task: str, quantity: str) -> list[float]:
 def _figure(values: list[list[list[float]]]) -> Figure:
     """Of ``values[task][run][episode]``."""
     scores = [[float(np.mean(episodes)) for episodes in runs] for runs in values]
-    low, high = stratified_interval([episodes for runs in values for episodes in runs])
+    strata = [episodes for runs in values for episodes in runs]
+    several = any(len(stratum) > 1 for stratum in strata)
+    low, high = stratified_interval(strata) if several else (None, None)
     mean = float(np.mean(scores))
     if len(scores[0]) == 1:
         return Figure(mean, low, high)
@@ -263,18 +265,15 @@ def _cells(line: Line, separator: str) -> list[str]:
     cells = [line.task, line.actions, str(line.episodes)]
     for quantity, (_, text) in QUANTITIES.items():
         figure = line.figures.get(quantity)
-        cells.append(
-            "" if figure is None else f"{text(figure.mean)}{separator}[{text(figure.low)}, {text(figure.high)}]"
-        )
+        cells.append("" if figure is None else _cell(text, separator, figure.mean, figure.low, figure.high))
     if line.runs > 1:
-        cells.append(_iqm_cell(line.figures["return"], separator))
+        figure = line.figures["return"]
+        cells.append(_cell(THREE, separator, figure.iqm, figure.iqm_low, figure.iqm_high))
     return cells
 
 
-def _iqm_cell(figure: Figure, separator: str) -> str:
-    values: Any = (figure.iqm, figure.iqm_low, figure.iqm_high)
-    middle, low, high = map(THREE, values)
-    return f"{middle}{separator}[{low}, {high}]"
+def _cell(text: Callable[[Any], str], separator: str, middle: Any, low: Any, high: Any) -> str:
+    return text(middle) if low is None else f"{text(middle)}{separator}[{text(low)}, {text(high)}]"
 
 
 def write_table(folder: Path, name: str, title: str, lines: Sequence[Line]) -> None:
