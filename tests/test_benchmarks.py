@@ -1,9 +1,9 @@
-"""Benchmarks: both sides of the speed figures act and learn alike; the table of environments has all of them."""
+"""Benchmarks: both sides of the speed figures act and learn alike; the table of environments and that of latency are whole."""
 
 import gymnasium as gym
 import pytest
 
-from benchmarks import environments, iteration
+from benchmarks import environments, iteration, latency
 from lightning_twosome.errors import UserError
 from tests.toys import Buttons
 
@@ -79,3 +79,13 @@ def test_table_of_environments(monkeypatch, tmp_path, capsys):
     assert plain[4] == "1.0" and plain[5:] == ["", "", ""]
     environments.main(["--seconds", "0.01", "--episodes", "1", "--only", "other"])
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_latency_of_an_agent_is_measured_for_every_size_and_batch(tmp_path):
+    options = ["--models", "tiny", "--actions", "2", "3", "--batch", "1", "4", "--repeats", "2"]
+    rows = latency.main([*options, "--json", str(tmp_path / "latency.json")])
+    assert [(row["actions"], row["batch"]) for row in rows] == [(2, 1), (2, 4), (3, 1), (3, 4)]
+    assert all(0 < row["median_ms"] <= row["p95_ms"] for row in rows)
+    assert (tmp_path / "latency.json").stat().st_size > 0
+    prompts, offered = latency.decisions(4, 3, seed=0)
+    assert len(set(prompts)) == 4 and all(len(set(actions)) == 3 for actions in offered), "nothing to remember"

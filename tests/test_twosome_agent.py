@@ -23,7 +23,7 @@ from lightning_twosome.hub import push_folder
 from lightning_twosome.rollout import EVALUATION_STREAM, random_generator
 from lightning_twosome.vector_env import State, TextVectorEnv
 from tests import toys
-from tests.cli_runs import quick_config, run, save_tiny
+from tests.cli_runs import ROOT, quick_config, run, save_tiny
 from tests.mock_hub import COMMIT, mock_hub
 from tests.toys import save_toy_model
 
@@ -203,6 +203,14 @@ def test_neither_lightning_nor_its_trainer_is_loaded(folder):
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split(maxsplit=1)[1].strip() == "set()"
+
+
+def test_three_lines_of_the_documentation(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(folder, "salad")
+    names: dict = {}
+    exec((ROOT / "docs/agent.md").read_text().split("```python\n")[1].split("```")[0], names)
+    assert names["action"] in (0, 1)
 
 
 # The folder
