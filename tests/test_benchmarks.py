@@ -1,4 +1,4 @@
-"""Benchmarks: both sides of the speed figures act and learn alike; the table of environments and that of latency are whole."""
+"""Benchmarks: both sides of the speed figures act and learn alike; tables of environments and latency are whole."""
 
 import gymnasium as gym
 import pytest
