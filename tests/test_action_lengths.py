@@ -6,12 +6,14 @@ import json
 
 import pytest
 import torch
+import yaml
 
 from lightning_twosome.callbacks import ActionLengths
 from lightning_twosome.callbacks.action_lengths import shares_by_length
 from lightning_twosome.errors import UserError
 from lightning_twosome.scoring import ActionScores
 from tests import toys
+from tests.cli_runs import ROOT, run
 
 # Two decisions: actions of 1, 2 and 2 words with probabilities 1/2, 1/4, 1/4; of 2 words with 3/4 and 1/4.
 LOGITS = torch.tensor([[0.5, 0.25, 0.25], [0.75, 0.25, 0.0]]).log()
@@ -64,3 +66,14 @@ def test_resumed_run_keeps_the_measurement_before(tmp_path):
 def test_decisions_must_be_positive():
     with pytest.raises(UserError, match=r"ActionLengths\.decisions is 0"):
         ActionLengths(0)
+
+
+def test_overlay_adds_it_to_a_config(capsys):
+    configs = [ROOT / "configs" / name for name in ("quickstart.yaml", "callbacks/action_lengths.yaml")]
+    with pytest.raises(SystemExit) as stop:
+        run("fit", "--config", configs[0], "--config", configs[1], "--print_config")
+    assert stop.value.code == 0
+    printed = yaml.safe_load(capsys.readouterr().out)["trainer"]["callbacks"]
+    names = [callback["class_path"].rpartition(".")[2] for callback in printed]
+    assert names == ["EnvironmentBudget", "BeforeAndAfter", "LearningCurve", "ActionLengths"]
+    assert printed[-1]["init_args"] == {"decisions": 256}

@@ -82,7 +82,7 @@ def _interval(series: Series, index: int) -> str:
 
 
 def film(recording: Recording) -> dict[str, Any] | None:
-    """A recording as data URIs: the film, which nobody has to watch, and its first picture."""
+    """A recording as data URIs: the film, which nobody has to watch, and its last picture, which says how it went."""
     if recording.film is None:
         return None
     content = recording.film.read_bytes()
@@ -91,6 +91,7 @@ def film(recording: Recording) -> dict[str, Any] | None:
         return {"video": _uri(media, content)}
     still = io.BytesIO()
     with Image.open(io.BytesIO(content)) as image:
+        image.seek(getattr(image, "n_frames", 1) - 1)
         width, height = image.size
         image.convert("RGB").save(still, format="PNG", optimize=True)
     return {

@@ -28,7 +28,9 @@ def episodes(groups: Sequence[Group]) -> Section:
             section.blocks.append(Recording(f"Transcript of {transcripts[0].name}, by `predict`", text=text))
         section.blocks.append(Missing("Recorded episodes are written by the callback `EpisodeRecorder`."))
         return section
-    section.blocks.append(Text("Each picture is one decision; the same episodes before and after training."))
+    section.blocks.append(
+        Text("How each episode ended; `Play` shows it decision by decision. Seeds are the same each time.")
+    )
     section.blocks += recordings
     return section
 

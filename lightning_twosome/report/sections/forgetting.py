@@ -77,7 +77,7 @@ def _score(tasks: Sequence[dict[str, Any]], part: str) -> str:
 def _verdict(loss: Estimate) -> str:
     if loss.low is None or loss.high is None:
         return ""
-    return "worse" if loss.low > 0 else "better" if loss.high < 0 else "no difference shown"
+    return "worse" if loss.low > 0 else "better" if loss.high < 0 else "\N{EN DASH}"
 
 
 def _history(group: Group, colour: int) -> Series | None:

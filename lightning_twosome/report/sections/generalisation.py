@@ -12,10 +12,10 @@ from lightning_twosome.report.sections.common import intervals, labelled, seeds
 
 # The file of `test`, and of which policy it is.
 FILES = (("generalization_untrained", "before"), ("generalization", "after"))
-# Column of the files, its head here, decimals, in per cent.
+# Column of the files, its head here, decimals, in per cent; lengths have no interval here, which would say little.
 _COLUMNS = (
     ("success", "success", 2, True), ("return", "discounted return", 3, False),
-    ("undiscounted_return", "undiscounted return", 3, False), ("length", "decisions", 1, False),
+    ("undiscounted_return", "undiscounted return", 2, False), ("length", "decisions", 1, False),
 )  # fmt: skip
 
 
@@ -71,6 +71,8 @@ def _cell(rows: Sequence[dict[str, str]], column: str, decimals: int, percent: b
     if not all(row.get(column) for row in rows):
         return "–"
     means = [float(row[column]) for row in rows]
+    if column == "length":
+        return Estimate(fmean(means)).text(decimals)
     if len(rows) > 1:
         estimate = over_runs(means)
         assert estimate.low is not None and estimate.high is not None

@@ -11,6 +11,7 @@ from lightning_twosome.report.groups import Group
 from lightning_twosome.report.sections.common import counted, intervals, labelled, seeds
 
 FILE = "action_lengths"
+FEWEST = 3  # decisions that offer actions of a length; the mean over fewer says little
 FAIR = (Level(1.0, "1: the share of a fair die"),)
 COUNTS = (("words", "words of the action"), ("tokens", "tokens of the action"))
 
@@ -51,7 +52,8 @@ def _caption(groups: Sequence[Group]) -> str:
     used = ", ".join(dict.fromkeys(policies))
     return (
         "Probability by action length, before and after training: probability times the number of actions offered, "
-        f"averaged over the {counted(decisions, 'decision')} that a uniform random policy meets. "
+        f"averaged over the {counted(decisions, 'decision')} that a uniform random policy meets; lengths that "
+        f"fewer than {FEWEST} of them offer are left out. "
         f"Normalisation: {used}. {seeds(groups)}; bars: "
         f"{intervals(groups, '95 % percentile bootstrap interval over decisions')}."
     )
@@ -74,7 +76,7 @@ def _normalizations(group: Group, count: str) -> list[Series]:
 
 def _series(runs: Sequence[Sequence[dict[str, Any]]], label: str, colour: int, look: Any) -> Series:
     """Shares by length: of one run with its own intervals, of several as their mean."""
-    columns = [{row["length"]: row for row in rows} for rows in runs]
+    columns = [{row["length"]: row for row in rows if row["decisions"] >= FEWEST} for rows in runs]
     lengths = sorted(set.intersection(*(set(column) for column in columns)))
     estimates = [_estimate([column[length] for column in columns]) for length in lengths]
     low = [max(0.0, estimate.low or 0.0) for estimate in estimates]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from lightning_twosome.report.content import Missing, Section, Table, Text
 from lightning_twosome.report.estimates import Estimate, number, over_runs
@@ -18,8 +17,6 @@ _COLUMNS: tuple[tuple[str, str, str, int, bool], ...] = (
     ("return after", "after", "return", 3, False),
     ("success before", "before", "success", 2, True),
     ("success after", "after", "success", 2, True),
-    ("perplexity before", "before", "perplexity", 3, False),
-    ("perplexity after", "after", "perplexity", 3, False),
 )
 
 
@@ -58,6 +55,7 @@ def _headline(group: Group) -> str:
 
 def _table(groups: Sequence[Group]) -> Table:
     columns = [column for column in _COLUMNS if any(group.known(FILE, column[1], column[2]) for group in groups)]
+    language = any(group.known(FILE, "after", "perplexity") for group in groups)
     rows: list[list[str]] = []
     strong: list[int] = []
     for group in groups:
@@ -67,11 +65,17 @@ def _table(groups: Sequence[Group]) -> Table:
             rows.append([group.label])
         names = [f"seed {run.seed}" if several and run.seed is not None else labelled(group, "") for run in runs]
         names = [run.name if name == "this run" else name for name, run in zip(names, runs, strict=True)]
-        rows += [_row(name, columns, _of_run(run)) for name, run in zip(names, runs, strict=True)]
+        rows += [_row(name, columns, language, _of_run(run)) for name, run in zip(names, runs, strict=True)]
         if several:
             strong.append(len(rows))
-            rows.append(_row(f"mean of {len(runs)}", columns, _of_group(group)))
-    return Table("table-results", _caption(groups), ["run", *(column[0] for column in columns)], rows, strong=strong)
+            rows.append(_row(f"mean of {len(runs)}", columns, language, _of_group(group)))
+    return Table(
+        "table-results",
+        _caption(groups),
+        ["run", *(column[0] for column in columns), *["perplexity"] * language],
+        rows,
+        strong=strong,
+    )
 
 
 def _caption(groups: Sequence[Group]) -> str:
@@ -79,20 +83,31 @@ def _caption(groups: Sequence[Group]) -> str:
         f"Before and after training. {seeds(groups)}. Returns are discounted, actions sampled; each figure of a run is "
         "a mean over the same episodes, unseen in training, with the 95 % percentile bootstrap interval over them"
     )
+    if any(len(group.runs) == 1 for group in groups):
+        text += ", which says nothing about other seeds"
     if any(len(group.runs) > 1 for group in groups):
         text += f"; each mean over runs with the {intervals([g for g in groups if len(g.runs) > 1], '')}"
     if any(group.known(FILE, "after", "perplexity") for group in groups):
-        text += ". Perplexity is that of held-out text of the bundled model's corpus"
+        text += ". Perplexity, before and after, is that of held-out text of the bundled model's corpus"
     return text + "."
 
 
-def _row(label: str, columns: Sequence[tuple[str, str, str, int, bool]], find: Callable[..., Any]) -> list[str]:
+def _row(
+    label: str,
+    columns: Sequence[tuple[str, str, str, int, bool]],
+    language: bool,
+    find: Callable[[str, str], Estimate | None],
+) -> list[str]:
     cells = [find(part, quantity) for _, part, quantity, _, _ in columns]
     texts = [
         "" if cell is None else cell.text(decimals, percent)
         for cell, (_, _, _, decimals, percent) in zip(cells, columns, strict=True)
     ]
-    return [label, *texts]
+    if not language:
+        return [label, *texts]
+    before, after = find("before", "perplexity"), find("after", "perplexity")
+    change = "" if before is None or after is None else f"{number(before.mean, 2)} \N{RIGHTWARDS ARROW} {after.text(2)}"
+    return [label, *texts, change]
 
 
 def _of_run(run: Run) -> Callable[[str, str], Estimate | None]:

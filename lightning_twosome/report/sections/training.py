@@ -178,10 +178,14 @@ def _parts(groups: Sequence[Group]) -> Table:
         speeds = [value for run in group.runs for value in run.columns["time/env_steps_per_second"].values()]
         cells = [_seconds(value, whole) for value in (*seconds, rest)]
         rows.append([labelled(group), number(median(speeds), 0), *cells, _seconds(whole, None)])
+    several = "; means over runs" if any(len(group.runs) > 1 for group in groups) else ""
+    untimed = not any(group.have("time/evaluation_seconds") for group in groups)
+    others = "logging, checkpoints and callbacks" + (
+        ", and evaluation, which these runs did not time" if untimed else ""
+    )
     caption = (
-        f"Where the time went, in seconds a run. {seeds(groups)}; means over runs. Steps a second: median over "
-        "iterations, rollout and update only. The rest is logging, checkpoints, callbacks"
-        + (" and evaluation, which these runs did not time." if any(not row[4].strip("–") for row in rows) else ".")
+        f"Where the time went, in seconds a run. {seeds(groups)}{several}. Steps a second: median over iterations, "
+        f"rollout and update only. The rest is {others}."
     )
     columns = ["run", "steps a second", *(name for name, _ in parts), "rest", "training"]
     return Table("table-time", caption, columns, rows)
