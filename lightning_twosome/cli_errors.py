@@ -74,7 +74,7 @@ def _read(text: str) -> _Tree:
     """Keys on the way to the mistake and its causes; what else was tried at a class's place is left out."""
     tree = _Tree()
     depth = -1  # of the class whose arguments are being read
-    for line in text.splitlines():
+    for line in _without_list_of_tasks(text.splitlines()):
         indent, line = len(line) - len(line.lstrip()), line.strip().removeprefix("- ")
         tree.in_list = tree.in_list or line.startswith("Subtypes: [list[")
         if line.startswith("Given value:") and not tree.value:
@@ -92,6 +92,22 @@ def _read(text: str) -> _Tree:
         if not _NOISE.match(line) and (depth < 0 or indent > depth or indent == 0):
             tree.causes.append(line)
     return tree
+
+
+def _without_list_of_tasks(lines: list[str]) -> list[str]:
+    """The tree without what was tried as a list where one factory was given: what is wrong is in the factory's class."""
+    for number, line in enumerate(lines):
+        indent = " " * (len(line) - len(line.lstrip()))
+        if not re.match(r" *Subtypes: \[list\[.*Callable\[", line):
+            continue
+        following = lines[number + 1 :]
+        given = next((other for other in following if other.startswith(f"{indent}Given value: ")), "")
+        if given.startswith(f"{indent}Given value: ["):
+            continue
+        items = [number + 1 + i for i, other in enumerate(following) if other.startswith(f"{indent}  - ")]
+        if len(items) > 1:
+            return [*lines[:number], *_without_list_of_tasks(lines[items[1] :])]
+    return lines
 
 
 def _joined(causes: Iterable[str], value: str) -> str:

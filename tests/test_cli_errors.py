@@ -124,8 +124,8 @@ CASES = {
     "--config {}/broken.yaml": "Problems parsing config",
 }
 OTHER = {
-    "": '"subcommand" to be one of {fit,validate,test,predict,export}',
-    "train": "invalid choice: 'train' (choose from 'fit', 'validate', 'test', 'predict', 'export')",
+    "": '"subcommand" to be one of {fit,validate,test,predict,export',
+    "train": "invalid choice: 'train' (choose from 'fit', 'validate', 'test', 'predict', 'export'",
     "fit": "arguments are required: env",
     "validate --config {}/quick.yaml --ckpt_path last": "finds no checkpoint in",
     "export --config {}/quick.yaml": "export needs --ckpt_path",
