@@ -95,7 +95,7 @@ def _read(text: str) -> _Tree:
 
 
 def _without_list_of_tasks(lines: list[str]) -> list[str]:
-    """The tree without what was tried as a list where one factory was given: what is wrong is in the factory's class."""
+    """The tree without what was tried as a list of tasks where one factory was given, whose class has the mistake."""
     for number, line in enumerate(lines):
         indent = " " * (len(line) - len(line.lstrip()))
         if not re.match(r" *Subtypes: \[list\[.*Callable\[", line):
