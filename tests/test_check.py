@@ -5,7 +5,9 @@ import random
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
+from safetensors.torch import save_file
 
 from lightning_twosome import check_text_env
 from lightning_twosome.envs.check import inspect_text_env
@@ -289,3 +291,10 @@ def test_every_task_of_a_mixture_is_checked(tmp_path, capsys):
     assert main(["check", "--config", str(config), "--episodes", "1"]) == 0
     out = capsys.readouterr().out
     assert "TomatoSalad-v0: 1 random" in out and "FoodPreparation-v0: 1 random" in out
+
+
+def test_the_tokenizer_of_an_adapter_is_its_bases(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "bundled"}')
+    save_file({"lora": torch.zeros(1)}, tmp_path / "adapter_model.safetensors")
+    made, context = load_tokenizer(str(tmp_path))
+    assert made.get_vocab() == TOKENIZER.get_vocab() and context == CONTEXT == 512
