@@ -143,6 +143,9 @@ def _tests(path: Path, noise: random.Random) -> None:
         value = 0.5 + noise.random() / 10
         figures = {"return": value, "return_low": value - 0.1, "return_high": value + 0.1}
         rows.append({"task": task, "actions": "sampled", "runs": 1, "episodes": 30} | figures)
+        rows.append(
+            {"task": task, "actions": "greedy", "runs": 1, "episodes": 1, "return": value}
+        )  # no interval of one
     _csv(path, list(rows[0]) + ["success"], rows)
 
 

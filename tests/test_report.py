@@ -16,7 +16,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.report.command import report
 from lightning_twosome.report.estimates import Curve, Estimate, curve, number, over_runs, thinned
 from lightning_twosome.report.groups import group_runs
-from lightning_twosome.report.runs import load_run, load_runs
+from lightning_twosome.report.runs import Run, load_run, load_runs
 from tests.cli_runs import quick_config, run, save_tiny
 from tests.report_runs import NASTY, write_run
 
@@ -101,6 +101,7 @@ def test_page_of_one_run(tmp_path):
     for caption in ("Table 1.", "Figure 1.", "home_choice", "word_perplexity", "After 96 environment steps"):
         assert caption in text
     assert not re.search(r"is written by|are written by", text), "nothing is missing"
+    assert re.search(r"after, greedy 1 – 0\.\d{3} – –", text), "one greedy episode has no interval"
     assert "early, since its KL divergence passed target_kl , in 1 of 12 iterations" in text
 
 
@@ -251,6 +252,20 @@ def test_another_wording_is_the_same_task(tmp_path):
     (folders[1] / "config.yaml").write_text(config.replace("prompt_style", "length"))
     with pytest.raises(UserError, match="cannot be compared"):
         load_runs(folders)
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        ("twosome/TomatoSalad-v0", "twosome/TomatoSalad-v0"),
+        ({"class_path": "toys.Corridor", "init_args": {"length": 3}}, 'toys.Corridor {"length": 3}'),
+        ([{"env": "a-v0", "weight": 2}, {"env": "b-v0", "env_kwargs": {"size": 1}}], 'a-v0 + b-v0 {"size": 1}'),
+        (None, ""),
+    ],
+)
+def test_task_is_named_by_its_environments(env, name):
+    config = {"data": {"init_args": {"env": env}}}
+    assert Run(Path(), config, {}).task == name
 
 
 # Mistakes

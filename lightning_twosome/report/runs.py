@@ -62,10 +62,7 @@ class Run:
     @property
     def task(self) -> str:
         """The environment with the arguments that make it another task, empty where the config is missing."""
-        environment = self.data.get("env")
-        arguments = {k: v for k, v in (self.data.get("env_kwargs") or {}).items() if k not in WORDING}
-        name = environment if isinstance(environment, str) else json.dumps(environment) if environment else ""
-        return f"{name} {json.dumps(arguments)}" if arguments else name
+        return _task(self.data.get("env"), self.data.get("env_kwargs"))
 
     @property
     def env_steps(self) -> int:
@@ -82,6 +79,16 @@ class Run:
     def total(self, name: str) -> float | None:
         """Sum of a metric over the run."""
         return math.fsum(self.columns[name].values()) if name in self.columns else None
+
+
+def _task(env: Any, arguments: dict[str, Any] | None) -> str:
+    """An environment's name: of an id, of a class, or of a mixture of both."""
+    if isinstance(env, list):
+        return " + ".join(_task(part.get("env"), part.get("env_kwargs")) for part in env if isinstance(part, dict))
+    if isinstance(env, dict):
+        arguments, env = env.get("init_args"), env.get("class_path")
+    arguments = {name: value for name, value in (arguments or {}).items() if name not in WORDING}
+    return f"{env} {json.dumps(arguments)}" if arguments else str(env or "")
 
 
 def _arguments(component: Any) -> dict[str, Any]:

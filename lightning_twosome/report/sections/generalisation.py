@@ -78,5 +78,6 @@ def _cell(rows: Sequence[dict[str, str]], column: str, decimals: int, percent: b
         assert estimate.low is not None and estimate.high is not None
         limits = (max(0.0, estimate.low), min(1.0, estimate.high)) if percent else (estimate.low, estimate.high)
         return Estimate(fmean(means), *limits).text(decimals, percent)
-    ends = [float(rows[0][f"{column}_{end}"]) for end in ("low", "high")]
-    return Estimate(means[0], *ends).text(decimals, percent)
+    low, high = (rows[0].get(f"{column}_{end}") for end in ("low", "high"))
+    known = (float(low), float(high)) if low and high else (None, None)
+    return Estimate(means[0], *known).text(decimals, percent)
