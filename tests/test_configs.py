@@ -111,6 +111,22 @@ def test_wandb_overlay_logs_offline_beside_the_metrics_file(tmp_path, monkeypatc
     assert [int(row["step"]) for row in rows(tmp_path / "run", "loss/total")] == [8]
 
 
+def test_forgetting_overlay_prints_its_table_beside_the_configs_own_callbacks(tmp_path, capsys):
+    """The file's own callbacks, made short by a config between: ``callbacks+:`` adds to them."""
+    arguments = small(tmp_path / "run", 1, num_envs=2, num_steps=4)
+    settings, listed = arguments[:-2], yaml.safe_load(arguments[-1])
+    (tmp_path / "short.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": listed}}))
+    overlay = yaml.safe_load((ROOT / "configs/callbacks/forgetting.yaml").read_text())
+    overlay["trainer"]["callbacks+"][0]["init_args"] |= {"limit": 3}
+    (tmp_path / "forgetting.yaml").write_text(yaml.safe_dump(overlay))
+    files = (ROOT / "configs/tomato_salad.yaml", tmp_path / "short.yaml", tmp_path / "forgetting.yaml")
+    assert run("fit", *(part for file in files for part in ("--config", file)), *settings) == 0
+    assert (tmp_path / "run/before_and_after.json").is_file()
+    assert "home_word_order" in capsys.readouterr().out
+    assert "| home_perplexity | byte_perplexity | 3 |" in (tmp_path / "run/forgetting.md").read_text()
+    assert [float(row["step"]) for row in rows(tmp_path / "run", "forgetting/mean_loss")] == [0, 8]
+
+
 def test_llama_overlay_has_the_papers_hyper_parameters():
     overlay = yaml.safe_load((ROOT / "configs/model/llama-7b.yaml").read_text())
     model, data = overlay["model"]["init_args"], overlay["data"]["init_args"]
