@@ -143,6 +143,24 @@ def test_page_of_a_run_that_is_under_way(tmp_path):
     page_of(tmp_path, folder)
 
 
+def test_page_of_a_mixture_has_a_curve_for_each_task(tmp_path):
+    folder = write_run(tmp_path / "run")
+    metrics = (folder / "metrics.csv").read_text().replace("val/success", "val/twosome/Tea-v0/return")
+    (folder / "metrics.csv").write_text(metrics)
+    page = page_of(tmp_path, folder)
+    drawings = [found["aria-label"] for tag, found in page.attributes if tag == "svg" and "id" in found]
+    assert [text for text in drawings if text.startswith("discounted return, twosome/Tea-v0 against environment steps")]
+
+
+def test_films_of_other_formats_play_too(tmp_path):
+    folder = write_run(tmp_path / "run")
+    (folder / "episodes/step_000000096/greedy_1.mp4").write_bytes(b"film")
+    page = page_of(tmp_path, folder)
+    videos = [found for tag, found in page.attributes if tag == "video"]
+    assert [video["src"] for video in videos] == ["data:video/mp4;base64,ZmlsbQ=="]
+    assert videos[0]["aria-label"] == "After 96 environment steps, most probable actions"
+
+
 def test_what_a_run_says_cannot_break_out_of_the_page(tmp_path):
     path = tmp_path / "page.html"
     report([str(write_run(tmp_path / "run"))], output=str(path), title=NASTY)

@@ -53,8 +53,8 @@ def _caption(groups: Sequence[Group]) -> str:
 def _rows(group: Group) -> list[list[str]]:
     results = group.known(FILE)
     rows = []
-    for number_of_task, first in enumerate(results[0]["tasks"]):
-        tasks = [result["tasks"][number_of_task] for result in results if len(result["tasks"]) > number_of_task]
+    for first in results[0]["tasks"]:
+        tasks = [task for result in results for task in result["tasks"] if task["task"] == first["task"]]
         name = first["task"] if first["metric"].startswith("acc") else f"{first['task']} ({first['metric']})"
         loss = _loss([task["loss"] for task in tasks], first["loss_low"], first["loss_high"])
         scores = [_score(tasks, part) for part in ("off", "on")]
