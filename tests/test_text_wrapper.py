@@ -133,17 +133,16 @@ def test_an_environment_of_ones_own_takes_at_most_thirty_lines():
 
 def test_tea_is_made_in_the_right_order(in_examples, monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    from tea_time import ACTIONS, TeaTime
+    from tea_time import TeaTime
 
     env, drinks = TeaTime(), set()
     for seed in range(6):
-        env.reset(seed=seed)
+        _, info = env.reset(seed=seed)
         drinks.add(env.drink)
-        plan = ["fill the kettle", "boil the water", f"put {env.drink} into the cup", "pour the water"]
-        results = [env.step(ACTIONS.index(words)) for words in plan]
-        assert results[-1][1:4] == (1.0, True, False) and results[-1][4]["success"]
-        env.reset(seed=seed)
-        assert env.step(4)[1:4] == (0.0, True, False)
+        assert info["actions"] == ("fill the kettle", "put tea into the cup", "put coffee into the cup")
+        for words in ("fill the kettle", f"put {env.drink} into the cup", "boil the water", "pour it in"):
+            _, reward, terminated, truncated, info = env.step(info["actions"].index(words))
+        assert (reward, terminated, truncated, info["success"]) == (1.0, True, False, True)
     assert drinks == {"tea", "coffee"}
 
 

@@ -4,26 +4,27 @@ import string
 
 import gymnasium
 
-ACTIONS = ("fill the kettle", "boil the water", "put tea into the cup", "put coffee into the cup", "pour the water")
-DONE = ("filled the kettle", "boiled the water", "put tea into the cup", "put coffee into the cup")
+DONE = {"fill the kettle": "filled the kettle", "boil the water": "boiled the water", "pour it in": "poured it in"}
+DONE |= {f"put {drink} into the cup": f"put {drink} into the cup" for drink in ("tea", "coffee")}
+FIRST = {"boil the water": "filled the kettle", "pour it in": "boiled the water"}
 
 
 class TeaTime(gymnasium.Env):
     observation_space = gymnasium.spaces.Text(1000, charset=string.printable)
-    action_space = gymnasium.spaces.Discrete(len(ACTIONS))
+    action_space = gymnasium.spaces.Discrete(len(DONE))
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.drink, self.done = str(self.np_random.choice(["tea", "coffee"])), []
-        return self.prompt(), {"actions": ACTIONS}
+        return self.show()
 
-    def prompt(self):
+    def show(self):
         done = f"You have {', '.join(self.done)}." if self.done else "The kettle and the cup are empty."
-        return f"{done} Your guest would like a cup of {self.drink}. You should now"
+        possible = [a for a, past in DONE.items() if past not in self.done and FIRST.get(a) in (None, *self.done)]
+        return f"{done} Your guest would like a cup of {self.drink}. You should now", {"actions": tuple(possible)}
 
     def step(self, action):
-        poured = ACTIONS[action] == "pour the water"
-        success = poured and self.done == [*DONE[:2], f"put {self.drink} into the cup"]
-        self.done += [] if poured else [DONE[action]]
-        truncated = not poured and len(self.done) == 6
-        return self.prompt(), float(success), poured, truncated, {"actions": ACTIONS, "success": success}
+        self.done.append(DONE[self.show()[1]["actions"][action]])
+        ended = "poured it in" in self.done
+        success = ended and [thing for thing in self.done if "cup" in thing] == [f"put {self.drink} into the cup"]
+        return self.show()[0], float(success), ended, False, {**self.show()[1], "success": success}
