@@ -113,6 +113,19 @@ def test_resumed_equals_uninterrupted(tmp_path, uninterrupted, when):
     assert_equal_runs(whole, resumed)
 
 
+def test_a_finished_annealed_run_goes_on_at_the_learning_rate_of_a_longer_one(tmp_path):
+    class Rates(Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            self.first = getattr(self, "first", None) or trainer.optimizers[0].param_groups[0]["lr"]
+
+    checkpoint = ModelCheckpoint(tmp_path, save_last=True, every_n_epochs=1, save_on_train_epoch_end=True)
+    run(tmp_path, module_settings={"actor_lr": 0.01}, checkpoint=checkpoint, max_epochs=1)
+    rates = Rates()
+    trainer = toys.trainer(tmp_path, max_epochs=2, callbacks=[rates])
+    trainer.fit(toys.module(actor_lr=0.01), toys.data(), ckpt_path=tmp_path / "last.ckpt")
+    assert rates.first == 0.01 * 0.5
+
+
 def test_an_annealed_run_stopped_by_kl_resumes_in_its_stopped_iteration(tmp_path):
     """The stop is part of the state: later batches of the iteration stay skipped."""
     settings = {"module_settings": {"target_kl": 1e-9, "actor_lr": 0.05}}

@@ -243,10 +243,16 @@ class TwosomePPO(OnPolicyModule):
         self._follow_schedule()
 
     def _follow_schedule(self) -> None:
-        """Bring the schedule to this epoch: a checkpoint at an epoch's last batch is written before its last move."""
+        """Bring the schedule to this epoch and this training's length.
+
+        A checkpoint at an epoch's last batch is written before the schedule's last move, and one of a shorter training
+        holds learning rates that have come down further.
+        """
+        share = self._remaining(self.current_epoch)
         for config in self.trainer.lr_scheduler_configs:
             scheduler: Any = config.scheduler
-            if scheduler.last_epoch != self.current_epoch:
+            due = [base_lr * share for base_lr in scheduler.base_lrs]
+            if scheduler.last_epoch != self.current_epoch or scheduler.get_last_lr() != due:
                 scheduler.last_epoch = self.current_epoch - 1
                 scheduler.step()
 
