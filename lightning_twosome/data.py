@@ -214,7 +214,8 @@ class RolloutDataModule(L.LightningDataModule):
     def _rollout(self, module: Any) -> Rollout:
         failure = rollout = None
         try:
-            rollout = self.collector.collect(module, module.gamma, self.iteration)
+            policy = module.rollout_policy(self.collector.env)
+            rollout = self.collector.collect(policy, module.gamma, self.iteration)
         except EnvironmentFailure as error:
             failure = error
         end_run_together(failure, self.trainer)

@@ -23,9 +23,9 @@ from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.players import Transitions, player_advantages
 from lightning_twosome.ppo import explained_variance
 from lightning_twosome.processes import gather
-from lightning_twosome.rollout import Episode, Rollout
+from lightning_twosome.rollout import Episode, Policy, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
-from lightning_twosome.vector_env import State
+from lightning_twosome.vector_env import State, TextVectorEnv
 
 PROGRESS_BAR = ("rollout/return", "rollout/success", "policy/kl", "time/env_steps_per_second")
 
@@ -56,6 +56,19 @@ class OnPolicyModule(L.LightningModule):
         self._failure: EnvironmentFailure | None = None
 
     # Acting
+
+    @property
+    def packing_matters(self) -> bool:
+        """Whether the same decision scores differently in other company, so that the update must keep the batches."""
+        return False
+
+    def rollout_policy(self, env: TextVectorEnv) -> Policy:
+        """Who acts in training's environments: this module itself, unless an algorithm learns from another.
+
+        Args:
+            env: The environments that it will act in.
+        """
+        return self
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""

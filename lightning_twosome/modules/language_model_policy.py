@@ -1,0 +1,132 @@
+"""A policy on a language model: what is loaded, how it acts, and what a checkpoint keeps of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
+
+from lightning_twosome.agent import ActorCritic
+from lightning_twosome.errors import UserError
+from lightning_twosome.language_model import LanguageModel, LanguageModelConfig
+from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.trained_weights import check_weights, kept_weights
+from lightning_twosome.vector_env import State
+
+logger = logging.getLogger(__name__)
+
+AGENT_SETTINGS = (
+    "normalization", "beta", "learn_beta", "critic", "critic_hidden", "scoring", "token_budget", "share_work",
+    "frozen_layers",
+)  # fmt: skip
+
+
+class LanguageModelPolicy(OnPolicyModule):
+    """Base of the algorithms whose policy is a language model that scores the valid actions.
+
+    A subclass calls :meth:`describe_language_model` when it is made, and has the hyper-parameters that
+    :class:`~lightning_twosome.ActorCritic` takes, or some of them. The model is loaded only once the whole config has
+    been found right.
+    """
+
+    language_model_config: LanguageModelConfig
+    language_model: LanguageModel
+    actor_critic: ActorCritic | None
+
+    def describe_language_model(self, language_model: LanguageModelConfig | str) -> None:
+        """Keep what is to be loaded, with the hyper-parameters, and check the inverse temperature.
+
+        Args:
+            language_model: A config, the same as a mapping, or a name.
+
+        Raises:
+            UserError: beta is out of range.
+        """
+        self.language_model_config = LanguageModelConfig.of(language_model)
+        self.save_hyperparameters({"language_model": asdict(self.language_model_config)})
+        self.actor_critic = None
+        self.strict_loading = False
+        beta = self.hparams["beta"]
+        if beta != "mean_count" and not (isinstance(beta, int | float) and beta > 0):
+            raise UserError(f"model.beta is {beta!r}; it must be a positive number or 'mean_count'.")
+
+    def configure_model(self) -> None:
+        """Load the language model and put the critic on it, once the whole config has been found right."""
+        if self.actor_critic is not None:
+            return
+        language_model = self.load_language_model()
+        settings = {name: self.hparams[name] for name in AGENT_SETTINGS if name in self.hparams}
+        self.actor_critic = ActorCritic(language_model, **settings)
+        self.language_model = language_model
+        self.train()  # transformers gives models in evaluation mode, in which gradient checkpointing is silently off
+        trainable = sum(parameter.numel() for parameter in self.agent.actor_parameters())
+        critic = sum(parameter.numel() for parameter in self.agent.critic_parameters())
+        total = sum(parameter.numel() for parameter in language_model.model.parameters())
+        rank_zero_only(logger.info)(
+            f"Language model {language_model.name}: {total:,} parameters, of which {trainable:,} are trained; critic "
+            f"{critic:,}."
+        )
+
+    def load_language_model(self) -> LanguageModel:
+        """The language model that was described."""
+        return self.language_model_config.load()
+
+    @property
+    def agent(self) -> ActorCritic:
+        """The actor-critic, which exists once :meth:`configure_model` has run."""
+        if self.actor_critic is None:
+            self.configure_model()
+        assert self.actor_critic is not None
+        return self.actor_critic
+
+    def setup(self, stage: str) -> None:
+        """Start beta at the actions' mean count, where it is asked for."""
+        if self.agent.beta_from_counts:
+            self.agent.initialize_beta([state.decision for state in self.data.example_states()])
+
+    # Acting
+
+    def action_log_probs(self, states: Sequence[State]) -> Tensor:
+        """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""
+        return self.agent.remembered_log_probs([state.decision for state in states])
+
+    def state_values(self, states: Sequence[State]) -> Tensor:
+        """Value of every state [B], without gradient."""
+        with torch.no_grad():
+            return self.agent.values([state.decision.prompt for state in states])
+
+    # Learning
+
+    def forget(self) -> None:
+        """Drop the remembered log-probabilities."""
+        self.agent.forget()
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Trainable weights of the policy: the adapter's (or the model's) and, if it is learned, beta."""
+        return self.agent.actor_parameters()
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Weights of the value head."""
+        return self.agent.critic_parameters()
+
+    # Checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what training changes: adapter, critic, beta and the metrics' windows; the trunk is loaded by name."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["state_dict"] = kept_weights(self, checkpoint["state_dict"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Compare the checkpoint's weights with this model's before any is loaded.
+
+        Raises:
+            UserError: Weights are missing, left over or of another shape.
+        """
+        check_weights(self, checkpoint)
+        self.agent.beta_from_counts = False
+        super().on_load_checkpoint(checkpoint)

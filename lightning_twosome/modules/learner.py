@@ -1,0 +1,175 @@
+"""What every algorithm shares that trains an actor and a critic: one AdamW, its schedule, clipping and bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from lightning_twosome.errors import UserError
+from lightning_twosome.metrics import UpdateMetrics
+from lightning_twosome.modules.on_policy import OnPolicyModule
+
+Bounds = tuple[float, float | None]
+
+
+class LearningModule(OnPolicyModule):
+    """Base of the algorithms that train an actor and a critic together, each at a learning rate of its own.
+
+    A subclass gives :meth:`actor_parameters`, :meth:`critic_parameters` and a training step, and has the
+    hyper-parameters ``actor_lr``, ``critic_lr`` and ``anneal_lr``.
+
+    Args:
+        gamma: Discount per primitive environment step.
+        gae_lambda: Trace decay of generalised advantage estimation, per decision.
+        return_window: Episodes over which the training return and success are averaged.
+        metrics: Names of what :attr:`update_metrics` averages over an iteration.
+
+    Attributes:
+        update_metrics: Means over the optimizer steps of the iteration.
+    """
+
+    RANGES: ClassVar[Mapping[str, Bounds]] = {
+        "gamma": (0, 1), "gae_lambda": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None),
+        "return_window": (1, None),
+    }  # fmt: skip
+    """Lowest and highest value of each numeric hyper-parameter."""
+
+    def __init__(self, gamma: float, gae_lambda: float, return_window: int, metrics: Sequence[str]) -> None:
+        super().__init__(gamma, gae_lambda, return_window)
+        self.update_metrics = UpdateMetrics(metrics)
+
+    def check_ranges(self) -> None:
+        """Compare the hyper-parameters with :attr:`RANGES`.
+
+        Raises:
+            UserError: One is out of range.
+        """
+        for name, (low, high) in self.RANGES.items():
+            value = self.hparams[name]
+            if value is not None and (value < low or (high is not None and value > high)):
+                bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+                raise UserError(f"model.{name} is {value}; it must be {bounds}.")
+
+    # Optimizer
+
+    def actor_parameters(self) -> list[nn.Parameter]:
+        """Trainable weights of the policy."""
+        raise TypeError(f"{type(self).__name__} must define actor_parameters().")
+
+    def critic_parameters(self) -> list[nn.Parameter]:
+        """Weights of the value."""
+        raise TypeError(f"{type(self).__name__} must define critic_parameters().")
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The optimizer's groups, each with a name."""
+        return [
+            {"name": "actor", "params": self.actor_parameters(), "lr": self.hparams["actor_lr"]},
+            {"name": "critic", "params": self.critic_parameters(), "lr": self.hparams["critic_lr"]},
+        ]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One AdamW over :meth:`parameter_groups`."""
+        optimizer = AdamW(self.parameter_groups(), eps=1e-5, weight_decay=0.0)
+        if not self.hparams["anneal_lr"]:
+            return optimizer
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda iteration: self._remaining(iteration))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "epoch", "name": "schedule"},
+        }
+
+    def _remaining(self, iteration: int) -> float:
+        """Share of the training that is left, 1 where its length is unknown."""
+        total = self.trainer.max_epochs
+        return 1.0 if total is None or total < 1 else max(0.0, 1 - iteration / total)
+
+    def _follow_schedule(self) -> None:
+        """Bring the schedule to this epoch and this training's length.
+
+        A checkpoint at an epoch's last batch is written before the schedule's last move, and one of a shorter training
+        holds learning rates that have come down further.
+        """
+        share = self._remaining(self.current_epoch)
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler: Any = config.scheduler
+            due = [base_lr * share for base_lr in scheduler.base_lrs]
+            if scheduler.last_epoch != self.current_epoch or scheduler.get_last_lr() != due:
+                scheduler.last_epoch = self.current_epoch - 1
+                scheduler.step()
+
+    def configure_gradient_clipping(
+        self, optimizer: Optimizer, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """Clip actor (with beta) and critic apart, so that a large value loss does not shrink the policy's step."""
+        if not gradient_clip_val:
+            return
+        for parameters in (self.actor_parameters(), self.critic_parameters()):
+            if gradient_clip_algorithm == "value":
+                torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+            else:
+                torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
+    # An iteration
+
+    def forget(self) -> None:
+        """Drop what is remembered of the policy, where anything is."""
+
+    def on_train_start(self) -> None:
+        """Refuse what would go wrong."""
+        if self.trainer.precision == "16-mixed":
+            raise UserError(
+                "trainer.precision=16-mixed scales the loss and cannot skip an update; use bf16-mixed, bf16-true or "
+                "32-true."
+            )
+
+    def on_rollout_start(self) -> None:
+        """Forget what an evaluation remembered.
+
+        It was scored in other company, which changes the last bits; a resumed run, which has no such memory, would
+        differ from the uninterrupted one.
+        """
+        self.forget()
+
+    def on_iteration_start(self) -> None:
+        """Begin an iteration."""
+        super().on_iteration_start()
+        self.update_metrics.reset()
+        self._follow_schedule()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Count the learning rates in; forget the policy that is about to change.
+
+        By hand, since a fused optimizer's step leaves no mark on the weights' versions.
+        """
+        self.update_metrics.update({f"lr/{g['name']}": torch.tensor(g["lr"]) for g in optimizer.param_groups})
+        self.forget()
+
+    def iteration_metrics(self) -> dict[str, Tensor | float]:
+        """What is logged of the iteration's update."""
+        return dict(self.update_metrics.compute())
+
+    def on_train_epoch_end(self) -> None:
+        """Log the iteration."""
+        self.log_iteration(self.iteration_metrics())
+
+    # Checkpoints
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse to go on without the state of the data.
+
+        Raises:
+            UserError: The checkpoint has no state of this data module.
+        """
+        if self._trainer is None or not self.trainer.training:
+            return
+        key = type(self.data).__qualname__
+        if key not in checkpoint:
+            raise UserError(
+                f"The checkpoint holds no state of a data module named {key!r}, so training would start its episodes "
+                "and counters anew: resume with the data module class that wrote it."
+            )
