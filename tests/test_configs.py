@@ -12,8 +12,10 @@ import yaml
 
 from tests.cli_runs import ROOT, rows, run, save_tiny
 
-CHANGES = {"prompt_consistency.yaml": "prompt_styles.yaml"}  # an overlay and the config that it changes
+# An overlay and the config that it changes.
+CHANGES = {"prompt_consistency.yaml": "prompt_styles.yaml", "normalization/sum.yaml": "tomato_salad.yaml"}
 CONFIGS = sorted(path.name for path in (ROOT / "configs").glob("*.yaml") if path.name not in CHANGES)
+CONFIGS += sorted(f"baselines/{path.name}" for path in (ROOT / "configs/baselines").glob("*.yaml"))
 OVERLAYS = sorted(path.name for path in (ROOT / "configs/model").glob("*.yaml"))
 KITCHENS = [name for name in CONFIGS if name.startswith("tomato")]
 ARCHITECTURE = {"qwen2.5-0.5b.yaml": "qwen2", "llama-7b.yaml": "llama"}
@@ -41,7 +43,7 @@ def test_every_overlay_has_an_architecture_here():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config_trains(name, tmp_path):
-    arguments = small(tmp_path / "run", 2, num_envs=2, num_steps=4)
+    arguments = small(tmp_path / "run", 2, num_envs=2, num_steps=4, minibatch_size=8)
     assert run("fit", "--config", ROOT / "configs" / name, *arguments) == 0
     made = rows(tmp_path / "run", "loss/total")
     assert [int(row["step"]) for row in made] == [8, 16]
