@@ -59,11 +59,16 @@ class BeforeAndAfter(L.Callback):
         with data.evaluation_env() as env, module.acting(), trainer.precision_plugin.forward_context():
             played = play_episodes(module, env, self._seeds(data), module.gamma)
             result: dict[str, Any] = summarize([one.episode for one in played])
-            if self.texts and hasattr(module, "language_model"):
-                texts = held_out_texts(self.texts)
-                result["perplexity"] = perplexity(module.language_model.model, module.language_model.tokenizer, texts)
-        result["beta"] = float(module.agent.beta)
+            if hasattr(module, "language_model"):
+                result |= self._language(module)
         return result
+
+    def _language(self, module: Any) -> dict[str, float]:
+        measured = {"beta": float(module.agent.beta)}
+        if self.texts:
+            model, tokenizer = module.language_model.model, module.language_model.tokenizer
+            measured["perplexity"] = perplexity(model, tokenizer, held_out_texts(self.texts))
+        return measured
 
     def _seeds(self, data: Any) -> list[int]:
         return [episode_seed(data.seed, EVALUATION_STREAM, 2, number) for number in range(self.episodes)]

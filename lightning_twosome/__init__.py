@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightning_twosome.envs.check import check_text_env
     from lightning_twosome.envs.text_wrapper import TextWrapper
     from lightning_twosome.language_model import load_language_model
-    from lightning_twosome.modules import TwosomePPO
+    from lightning_twosome.modules import SymbolicPPO, TwosomePPO
     from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
     from lightning_twosome.twosome_agent import TwosomeAgent
 
@@ -36,6 +36,7 @@ _HOME_OF_NAME = {
     "ActorCritic": "lightning_twosome.agent",
     "Decision": "lightning_twosome.decisions",
     "RolloutDataModule": "lightning_twosome.data",
+    "SymbolicPPO": "lightning_twosome.modules",
     "TextWrapper": "lightning_twosome.envs.text_wrapper",
     "TwosomeAgent": "lightning_twosome.twosome_agent",
     "TwosomePPO": "lightning_twosome.modules",
@@ -50,6 +51,7 @@ __all__ = [
     "ActorCritic",
     "Decision",
     "RolloutDataModule",
+    "SymbolicPPO",
     "TextWrapper",
     "TwosomeAgent",
     "TwosomePPO",

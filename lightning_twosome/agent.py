@@ -307,12 +307,13 @@ def value_head(features: int, hidden: Sequence[int]) -> nn.Sequential:
     sizes = [features, *hidden]
     layers: list[nn.Module] = [nn.LayerNorm(features, dtype=torch.float32)]
     for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
-        layers += [_orthogonal(nn.Linear(fan_in, fan_out, dtype=torch.float32), 2**0.5), nn.Tanh()]
-    layers.append(_orthogonal(nn.Linear(sizes[-1], 1, dtype=torch.float32), 0.01))
+        layers += [orthogonal(nn.Linear(fan_in, fan_out, dtype=torch.float32), 2**0.5), nn.Tanh()]
+    layers.append(orthogonal(nn.Linear(sizes[-1], 1, dtype=torch.float32), 0.01))
     return nn.Sequential(*layers)
 
 
-def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
+def orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
+    """Give a layer orthogonal weights of this gain and no bias."""
     nn.init.orthogonal_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer
