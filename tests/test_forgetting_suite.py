@@ -28,7 +28,7 @@ from lightning_twosome.pretraining.__main__ import split_corpus
 from tests import toys
 
 FILES = {path.stem: [json.loads(line) for line in path.read_text().splitlines()] for path in SUITE.glob("*.jsonl")}
-LIMIT = 24
+LIMIT = 40
 
 
 def text(item: dict) -> str:
