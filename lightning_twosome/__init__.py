@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightning_twosome.envs.check import check_text_env
     from lightning_twosome.envs.text_wrapper import TextWrapper
     from lightning_twosome.language_model import load_language_model
-    from lightning_twosome.modules import SymbolicPPO, TwosomePPO
+    from lightning_twosome.modules import SayCan, SymbolicPPO, TwosomePPO, ZeroShot
     from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
     from lightning_twosome.twosome_agent import TwosomeAgent
 
@@ -36,10 +36,12 @@ _HOME_OF_NAME = {
     "ActorCritic": "lightning_twosome.agent",
     "Decision": "lightning_twosome.decisions",
     "RolloutDataModule": "lightning_twosome.data",
+    "SayCan": "lightning_twosome.modules",
     "SymbolicPPO": "lightning_twosome.modules",
     "TextWrapper": "lightning_twosome.envs.text_wrapper",
     "TwosomeAgent": "lightning_twosome.twosome_agent",
     "TwosomePPO": "lightning_twosome.modules",
+    "ZeroShot": "lightning_twosome.modules",
     "check_text_env": "lightning_twosome.envs.check",
     "load_language_model": "lightning_twosome.language_model",
     "normalize": "lightning_twosome.scoring",
@@ -51,10 +53,12 @@ __all__ = [
     "ActorCritic",
     "Decision",
     "RolloutDataModule",
+    "SayCan",
     "SymbolicPPO",
     "TextWrapper",
     "TwosomeAgent",
     "TwosomePPO",
+    "ZeroShot",
     "check_text_env",
     "load_language_model",
     "normalize",

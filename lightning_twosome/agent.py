@@ -63,7 +63,7 @@ class ActorCritic(nn.Module):
 
     Raises:
         UserError: Dropout together with ``share_work``; a shared ``scoring`` without it; a frozen critic on a model
-            without adapter.
+            that is trained whole.
     """
 
     def __init__(
@@ -124,7 +124,8 @@ class ActorCritic(nn.Module):
             )
         if self.critic_input not in ("frozen", "adapted"):
             raise UserError(f"critic={self.critic_input!r} is unknown; use 'frozen' or 'adapted'.")
-        if self.critic_input == "frozen" and not isinstance(self.model, PeftModel):
+        trained_whole = not isinstance(self.model, PeftModel) and any(p.requires_grad for p in self.model.parameters())
+        if self.critic_input == "frozen" and trained_whole:
             raise UserError(
                 "critic='frozen' reads the model with its adapter off, but the language model has no adapter: give it "
                 "one (language_model.lora: {}) "

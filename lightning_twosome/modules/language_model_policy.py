@@ -60,8 +60,7 @@ class LanguageModelPolicy(OnPolicyModule):
         if self.actor_critic is not None:
             return
         language_model = self.load_language_model()
-        settings = {name: self.hparams[name] for name in AGENT_SETTINGS if name in self.hparams}
-        self.actor_critic = ActorCritic(language_model, **settings)
+        self.actor_critic = ActorCritic(language_model, **self.agent_settings())
         self.language_model = language_model
         self.train()  # transformers gives models in evaluation mode, in which gradient checkpointing is silently off
         trainable = sum(parameter.numel() for parameter in self.agent.actor_parameters())
@@ -71,6 +70,10 @@ class LanguageModelPolicy(OnPolicyModule):
             f"Language model {language_model.name}: {total:,} parameters, of which {trainable:,} are trained; critic "
             f"{critic:,}."
         )
+
+    def agent_settings(self) -> dict[str, Any]:
+        """Arguments of the actor-critic besides the language model."""
+        return {name: self.hparams[name] for name in AGENT_SETTINGS if name in self.hparams}
 
     def load_language_model(self) -> LanguageModel:
         """The language model that was described."""
