@@ -299,11 +299,11 @@ def wandb_history(folder: Path) -> list[dict]:
     from wandb.proto import wandb_internal_pb2
 
     wandb.finish()
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
     rows, ended, deadline = [], False, time.monotonic() + 60
-    while not ended and time.monotonic() < deadline:  # another process writes it, and goes on after finish
+    while not ended and time.monotonic() < deadline:  # another process writes the file, and goes on after finish
         rows, ended = [], False
-        for content in log_records(file.read_bytes()):
+        files = list(folder.glob("wandb/offline-run-*/run-*.wandb"))
+        for content in log_records(files[0].read_bytes() if files else b""):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(content)
             ended = ended or record.WhichOneof("record_type") == "exit"
