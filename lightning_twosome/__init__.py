@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lightning_twosome.envs.check import check_text_env
     from lightning_twosome.envs.text_wrapper import TextWrapper
     from lightning_twosome.language_model import load_language_model
-    from lightning_twosome.modules import SayCan, SymbolicPPO, TwosomePPO, ZeroShot
+    from lightning_twosome.modules import BehaviourCloning, SayCan, SymbolicPPO, TwosomePPO, ZeroShot
     from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
     from lightning_twosome.twosome_agent import TwosomeAgent
 
@@ -34,6 +34,7 @@ _HOME_OF_NAME = {
     "ActionScorer": "lightning_twosome.scoring",
     "ActionScores": "lightning_twosome.scoring",
     "ActorCritic": "lightning_twosome.agent",
+    "BehaviourCloning": "lightning_twosome.modules",
     "Decision": "lightning_twosome.decisions",
     "RolloutDataModule": "lightning_twosome.data",
     "SayCan": "lightning_twosome.modules",
@@ -51,6 +52,7 @@ __all__ = [
     "ActionScorer",
     "ActionScores",
     "ActorCritic",
+    "BehaviourCloning",
     "Decision",
     "RolloutDataModule",
     "SayCan",

@@ -2,7 +2,7 @@
 
 ::
 
-    checkpoint --load_trained--> TwosomePPO --export_checkpoint--> folder --TwosomeAgent.from_pretrained--> agent
+    checkpoint --load_trained--> module --export_checkpoint--> folder --TwosomeAgent.from_pretrained--> agent
 
 lightning_twosome.agent_folder says what is in the folder.
 """
@@ -27,8 +27,11 @@ from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.model_card import CARD_FILE, is_bundled, model_card
-from lightning_twosome.modules import TwosomePPO
+from lightning_twosome.modules import BehaviourCloning, TwosomePPO
 from lightning_twosome.run_folder import load_checkpoint, run_dir_of
+
+Trained = TwosomePPO | BehaviourCloning
+"""The modules that train a language model."""
 
 __all__ = ["CRITIC_FILE", "export_checkpoint", "load_trained", "module_of_checkpoint", "settings_of"]
 
@@ -44,7 +47,7 @@ def export_checkpoint(
     """Write adapter or merged model, tokenizer, critic, settings and model card of a checkpoint.
 
     Args:
-        module: A :class:`TwosomePPO` as configured for the run; merging takes its adapter away.
+        module: A module that trains a language model, as configured for the run; merging takes its adapter away.
         data: Its data module, for the environment.
         ckpt_path: The checkpoint.
         output: Folder to write.
@@ -55,9 +58,9 @@ def export_checkpoint(
         The folder.
 
     Raises:
-        UserError: The module is no TwosomePPO, the checkpoint does not fit, or there is nothing to merge.
+        UserError: The module trains no language model, the checkpoint does not fit, or there is nothing to merge.
     """
-    if not isinstance(module, TwosomePPO):
+    if not isinstance(module, Trained):
         raise UserError(f"export writes a language model's adapter, but model.class_path is {type(module).__name__}.")
     checkpoint = load_trained(module, ckpt_path)
     model: Any = module.agent.model
@@ -74,12 +77,12 @@ def export_checkpoint(
     save_file({**critic, "log_beta": module.agent.log_beta.detach()}, output / CRITIC_FILE)
     settings.save(output)
     beta, run_dir = float(module.agent.beta.detach()), run_dir_of(ckpt_path)
-    card = model_card(settings, base, adapter, beta, checkpoint, example, run_dir, licence)
+    card = model_card(settings, base, adapter, beta, module.METHOD, checkpoint, example, run_dir, licence)
     (output / CARD_FILE).write_text(card, encoding="utf-8")
     return output
 
 
-def load_trained(module: TwosomePPO, ckpt_path: Path) -> dict[str, Any]:
+def load_trained(module: Trained, ckpt_path: Path) -> dict[str, Any]:
     """Load a checkpoint's weights into a module that is configured alike; returns the checkpoint."""
     checkpoint = load_checkpoint(ckpt_path)
     module.configure_model()
@@ -88,7 +91,7 @@ def load_trained(module: TwosomePPO, ckpt_path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def module_of_checkpoint(ckpt_path: Path) -> TwosomePPO:
+def module_of_checkpoint(ckpt_path: Path) -> Trained:
     """The module that wrote a checkpoint, with its weights.
 
     Raises:
@@ -98,14 +101,14 @@ def module_of_checkpoint(ckpt_path: Path) -> TwosomePPO:
     saved: Mapping[str, Any] = checkpoint.get("hyper_parameters", {})
     package, _, name = str(saved.get("_class_path", "lightning_twosome.TwosomePPO")).rpartition(".")
     kind = getattr(import_module(package), name)
-    if not issubclass(kind, TwosomePPO) or "language_model" not in saved:
+    if not issubclass(kind, Trained) or "language_model" not in saved:
         raise UserError(f"The checkpoint {str(ckpt_path)!r} holds a {name}, not a language model's policy.")
-    module: TwosomePPO = kind(**{key: value for key, value in saved.items() if not key.startswith("_")})
+    module: Trained = kind(**{key: value for key, value in saved.items() if not key.startswith("_")})
     load_trained(module, ckpt_path)
     return module
 
 
-def settings_of(module: TwosomePPO, merged: bool = False) -> AgentSettings:
+def settings_of(module: Trained, merged: bool = False) -> AgentSettings:
     """What an agent with this module's policy needs besides its weights; the environment is left out."""
     policy = {name: module.hparams[name] for name in POLICY_SETTINGS}
     policy["critic_hidden"] = list(policy["critic_hidden"])
@@ -122,7 +125,7 @@ def merged(model: PeftModel) -> Any:
     return whole.to(dtype)
 
 
-def _check_mergeable(module: TwosomePPO) -> None:
+def _check_mergeable(module: Trained) -> None:
     if not isinstance(module.agent.model, PeftModel):
         raise UserError("--merge has nothing to do, since this language model was trained whole: leave it out.")
     if module.language_model_config.quantization:
@@ -132,7 +135,7 @@ def _check_mergeable(module: TwosomePPO) -> None:
         )
 
 
-def _base_model(module: TwosomePPO) -> tuple[str, str | None]:
+def _base_model(module: Trained) -> tuple[str, str | None]:
     """Name and revision of the model under the adapter, which training may itself have begun from an export."""
     model: Any = module.agent.model
     name, revision = module.language_model_config.name, module.language_model.revision

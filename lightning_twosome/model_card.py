@@ -26,6 +26,7 @@ def model_card(
     base: tuple[str, str | None],
     adapter: bool,
     beta: float,
+    method: str,
     checkpoint: Mapping[str, Any],
     example: Decision,
     run_dir: Path | None,
@@ -38,6 +39,7 @@ def model_card(
         base: Name and revision of the base model.
         adapter: The folder holds an adapter rather than a whole model.
         beta: Inverse temperature.
+        method: What training did to the language model.
         checkpoint: What was exported: its hyper-parameters and the state of its data.
         example: A decision of the environment, for the snippet.
         run_dir: The run's folder, in which its results are; ``None`` where the checkpoint lies elsewhere.
@@ -49,8 +51,7 @@ def model_card(
     parts = [
         _front_matter(base[0], adapter, settings.merged, licence),
         f"# {title}",
-        "A language model aligned with an environment by PPO over the texts of its valid actions (arXiv 2401.14151), "
-        "trained with lightning_twosome.",
+        f"A language model {method}, trained with lightning_twosome.",
         _table({**_facts(settings, base, beta, state), "licence": licence or "that of the base model, until stated"}),
         "## How well it does",
         _figures(run_dir, state.get("env_steps")),

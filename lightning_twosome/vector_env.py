@@ -287,6 +287,15 @@ class TextVectorEnv:
             taken.append(int(action))
         return self._reports(lambda: self._env.step(np.asarray(actions))[-1])
 
+    def expert_actions(self) -> list[int]:
+        """What each environment's own scripted agent, ``env.unwrapped.expert_action()``, does in its state.
+
+        Raises:
+            EnvironmentFailure: The process of an environment died.
+        """
+        environments: Any = self._env
+        return [int(action) for action in self._call(lambda: {"report": environments.call("expert_action")})]
+
     def _reports(self, call: Callable[[], dict[str, Any]]) -> list[Any]:
         """What the environments report, or the failure of the first one that raised or died, which ends them all."""
         try:

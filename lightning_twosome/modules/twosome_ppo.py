@@ -64,6 +64,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         UserError: A value is out of range, or the language model cannot be loaded.
     """
 
+    METHOD = "aligned with an environment by PPO over the texts of its valid actions (arXiv 2401.14151)"
     RANGES: ClassVar[Mapping[str, Bounds]] = {
         **PPOModule.RANGES, "beta_lr": (0, None), "consistency_coef": (0, None), "token_budget": (1, None),
     }  # fmt: skip
