@@ -46,6 +46,11 @@ class ActionLengths(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Measure the untrained policy, unless the run goes on from a checkpoint that has it."""
+        if not hasattr(pl_module, "agent"):
+            raise UserError(
+                f"ActionLengths measures how a language model's policy depends on the actions' texts, and "
+                f"{type(pl_module).__name__} reads none: leave the callback out."
+            )
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         with isolate_rng():
             states = data.example_states(self.decisions)

@@ -5,6 +5,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_twosome import SymbolicPPO
+from lightning_twosome.callbacks import ActionLengths, ForgettingCheck
 from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.evaluation import play_episodes, summarize, uniform_policy
@@ -97,6 +98,12 @@ def test_what_the_environment_lacks_is_named(env, message):
 def test_an_action_beyond_the_list_is_named():
     with pytest.raises(UserError, match=r"info\['action_ids'\] 3, and SymbolicPPO was made for 2 actions"):
         fitted(made(num_actions=2))
+
+
+def test_callbacks_about_language_say_that_there_is_none():
+    for callback in (ActionLengths(), ForgettingCheck()):
+        with pytest.raises(UserError, match=f"{type(callback).__name__} .* leave the callback out"):
+            fitted(made(), callbacks=[callback])
 
 
 def test_settings_out_of_range_are_named():
