@@ -303,9 +303,9 @@ def test_mistakes_are_told_in_one_sentence():
         gymnasium.make("twosome/BabyAI-v0", level="GoToRedBal")
     with pytest.raises(UserError, match=r"does not take level_settings=\{'rooms': 3\}.*'rooms'$"):
         make("GoToRedBall", level_settings={"rooms": 3})
-    with pytest.raises(UserError, match=r"no prompt style 'poem': choose one of plain, story, notes"):
+    with pytest.raises(UserError, match=r"no prompt_style 'poem': use one of plain, story, notes"):
         make("GoToRedBall", prompt_style="poem")
-    with pytest.raises(UserError, match=r"no prompt style 'poem'"):
+    with pytest.raises(UserError, match=r"no restate 'poem'"):
         make("GoToRedBall", restate="poem")
     with pytest.raises(UserError, match=r"no render_mode 'human'"):
         BabyAIEnv("GoToRedBall", render_mode="human")

@@ -9,8 +9,10 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import lightning_twosome  # noqa: F401  registers the environments
+from lightning_twosome.envs.keywords import load_style
+from lightning_twosome.envs.kitchen import text
 from lightning_twosome.envs.kitchen.env import KitchenEnv, shared_world
-from lightning_twosome.envs.kitchen.text import PROMPT_STYLES, load_style
+from lightning_twosome.envs.kitchen.text import PROMPT_STYLES
 from lightning_twosome.errors import UserError
 from tests.golden.record_kitchen import PLANS
 from tests.kitchen_graph import Graph
@@ -81,9 +83,9 @@ def test_styles_have_the_same_keys_and_use_the_same_facts():
     def shape(part):
         return {key: shape(value) for key, value in part.items()} if isinstance(part, dict) else slots(part)
 
-    shapes = {style: shape(load_style(style)) for style in PROMPT_STYLES}
+    shapes = {style: shape(load_style(Path(text.__file__).parent, style)) for style in PROMPT_STYLES}
     assert all(shapes[style] == shapes[DEFAULT] for style in OTHERS)
-    layouts = {style: load_style(style)["layout"] for style in PROMPT_STYLES}
+    layouts = {style: load_style(Path(text.__file__).parent, style)["layout"] for style in PROMPT_STYLES}
     order = {tuple(name for _, name, _, _ in string.Formatter().parse(text) if name) for text in layouts.values()}
     assert len(order) == len(PROMPT_STYLES), "every style has an order of its own"
 

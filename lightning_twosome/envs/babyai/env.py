@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +13,11 @@ from numpy.typing import NDArray
 
 from lightning_twosome.envs.babyai.expert import Expert
 from lightning_twosome.envs.babyai.level import make_level, quiet
-from lightning_twosome.envs.babyai.text import STYLES, check_style, narrate
+from lightning_twosome.envs.babyai.text import STYLES, narrate
 from lightning_twosome.envs.babyai.view import Looker, View
+from lightning_twosome.envs.keywords import check_keywords, prompt_space
 from lightning_twosome.errors import UserError
 
-CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
-LONGEST_PROMPT = 4096
 MOST_ACTIONS = 4
 
 
@@ -73,14 +71,13 @@ class BabyAIEnv(gymnasium.Env[str, int]):
         restate: str | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "rgb_array"):
-            raise UserError(f"BabyAI has no render_mode {render_mode!r}: use 'rgb_array' or leave it out")
-        self.prompt_style = check_style(prompt_style)
-        self.restate = None if restate is None else check_style(restate)
+        check_keywords("BabyAI", self.PROMPT_STYLES, prompt_style, restate, render_mode)
+        self.prompt_style = prompt_style
+        self.restate = restate
         self.level_name = level
         self.level = make_level(level, level_settings or {})
         self.render_mode = render_mode
-        self.observation_space = spaces.Text(min_length=1, max_length=LONGEST_PROMPT, charset=CHARACTERS)
+        self.observation_space = prompt_space()
         # As many as are offered in the current state, so that action_space.sample() is one of them.
         self.action_space = spaces.Discrete(MOST_ACTIONS)  # type: ignore[assignment]
         self._running = False

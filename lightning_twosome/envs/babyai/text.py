@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from lightning_twosome.envs.babyai.view import DROP, FORWARD, LEFT, PICK_UP, RIGHT, TOGGLE, Thing, View
-from lightning_twosome.errors import UserError
 
 Words = tuple[str, tuple[str, ...]]
 
@@ -26,25 +25,10 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 PLACES = {"left": "on {} left", "right": "on {} right", "front": "in front of {}", "behind": "behind {}"}
 
 
-def narrate(view: View, style: str) -> Words:
-    """Prompt and action texts of a view.
-
-    Raises:
-        UserError: There is no such style.
-    """
-    return _narrate(view, check_style(style))
-
-
 @lru_cache(maxsize=65536)
-def _narrate(view: View, style: str) -> Words:
+def narrate(view: View, style: str) -> Words:
+    """Prompt and action texts of a view."""
     return STYLES[style](view)
-
-
-def check_style(style: str) -> str:
-    """Refuses an unknown style."""
-    if style not in STYLES:
-        raise UserError(f"BabyAI has no prompt style {style!r}: choose one of {', '.join(STYLES)}")
-    return style
 
 
 def _plain(view: View) -> Words:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import string
 from typing import Any
 
 import gymnasium
@@ -14,10 +13,8 @@ from numpy.typing import NDArray
 from lightning_twosome.envs.household.task import load_task
 from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.envs.household.world import Scene, shared_world
+from lightning_twosome.envs.keywords import check_keywords, prompt_space
 from lightning_twosome.errors import UserError
-
-CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
-LONGEST_PROMPT = 4096
 
 
 class HouseholdEnv(gymnasium.Env[str, int]):
@@ -85,15 +82,13 @@ class HouseholdEnv(gymnasium.Env[str, int]):
         restate: str | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "rgb_array"):
-            raise UserError(f"the household has no render_mode {render_mode!r}: use 'rgb_array' or leave it out")
-        _check_styles(prompt_style, restate)
+        check_keywords("the household", PROMPT_STYLES, prompt_style, restate, render_mode)
         self.task = load_task(task)
         self.faithful = faithful
         self.prompt_style = prompt_style
         self.restate = restate
         self.render_mode = render_mode
-        self.observation_space = spaces.Text(min_length=1, max_length=LONGEST_PROMPT, charset=CHARACTERS)
+        self.observation_space = prompt_space()
         # As many as are offered in the current state, so that action_space.sample() is one of them.
         self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]
         self._world = shared_world(self.task, faithful)
@@ -174,12 +169,3 @@ class HouseholdEnv(gymnasium.Env[str, int]):
         if self.restate is not None:
             info["restatement"] = tuple(self._world.texts(scene, self.restate))
         return prompt, info
-
-
-def _check_styles(prompt_style: str, restate: str | None) -> None:
-    for keyword, style in (("prompt_style", prompt_style), ("restate", restate)):
-        if style not in (*PROMPT_STYLES, None) or (style is None and keyword == "prompt_style"):
-            raise UserError(f"the household has no {keyword} {style!r}: use one of {', '.join(PROMPT_STYLES)}")
-    if restate == prompt_style:
-        others = ", ".join(style for style in PROMPT_STYLES if style != restate)
-        raise UserError(f"the household shows {restate!r} already, so that restate must be another style: {others}")

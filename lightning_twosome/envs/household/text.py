@@ -27,25 +27,14 @@ actions     a phrase for each kind: {target} is a thing or a room with its artic
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from lightning_twosome.envs.household.simulator import House, State
 from lightning_twosome.envs.household.things import CONTAINER, SWITCHABLE, Action
+from lightning_twosome.envs.keywords import load_style
 
 PROMPT_STYLES = ("second_person", "first_person", "third_person", "notes")
 """The styles, the default first."""
-
-
-@lru_cache
-def load_style(name: str) -> dict[str, Any]:
-    """The texts of a style."""
-    path = Path(__file__).parent / "styles" / f"{name}.yaml"
-    style: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return style
 
 
 class Narrator:
@@ -53,7 +42,7 @@ class Narrator:
 
     def __init__(self, house: House, style: str = PROMPT_STYLES[0]) -> None:
         self.house, self.things = house, house.task.things
-        self._style = load_style(style)
+        self._style = load_style(Path(__file__).parent, style)
 
     def prompt(self, state: State) -> str:
         """What is seen, what is held, the goal; an action text continues it after one space."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import string
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,15 +11,13 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from lightning_twosome.envs.keywords import check_keywords, prompt_space
 from lightning_twosome.envs.kitchen.simulator import CHOPPED, DELIVERED, REJECTED, Kitchen, Outcome, State
 from lightning_twosome.envs.kitchen.solver import Solution
 from lightning_twosome.envs.kitchen.task import KitchenTask, load_task
 from lightning_twosome.envs.kitchen.text import PROMPT_STYLES, Narrator
 from lightning_twosome.envs.kitchen.view import look, vector
 from lightning_twosome.errors import UserError
-
-CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
-LONGEST_PROMPT = 4096
 
 
 class Scene(NamedTuple):
@@ -141,15 +138,13 @@ class KitchenEnv(gymnasium.Env[str, int]):
         restate: str | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "rgb_array"):
-            raise UserError(f"the kitchen has no render_mode {render_mode!r}: use 'rgb_array' or leave it out")
-        _check_styles(prompt_style, restate)
+        check_keywords("the kitchen", PROMPT_STYLES, prompt_style, restate, render_mode)
         self.task = load_task(task)
         self.faithful = faithful
         self.prompt_style = prompt_style
         self.restate = restate
         self.render_mode = render_mode
-        self.observation_space = spaces.Text(min_length=1, max_length=LONGEST_PROMPT, charset=CHARACTERS)
+        self.observation_space = prompt_space()
         self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]
         self._world = shared_world(self.task)
         self._n_actions = len(self.task.actions)
@@ -242,12 +237,3 @@ class KitchenEnv(gymnasium.Env[str, int]):
             restatement = self._world.scene(self.state, self.restate)
             info["restatement"] = restatement.prompt, restatement.actions
         return info
-
-
-def _check_styles(prompt_style: str, restate: str | None) -> None:
-    for keyword, style in (("prompt_style", prompt_style), ("restate", restate)):
-        if style not in (*PROMPT_STYLES, None) or (style is None and keyword == "prompt_style"):
-            raise UserError(f"the kitchen has no {keyword} {style!r}: use one of {', '.join(PROMPT_STYLES)}")
-    if restate == prompt_style:
-        others = ", ".join(style for style in PROMPT_STYLES if style != restate)
-        raise UserError(f"the kitchen shows {restate!r} already, so that restate must be another style: {others}")

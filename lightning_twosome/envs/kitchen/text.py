@@ -24,12 +24,9 @@ actions     a phrase for each :class:`.Intent`: {food} is a name, {thing} an ite
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from lightning_twosome.envs.keywords import load_style
 from lightning_twosome.envs.kitchen.intent import Intent, intent
 from lightning_twosome.envs.kitchen.task import KitchenTask
 from lightning_twosome.envs.kitchen.view import Item, View
@@ -41,20 +38,12 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
-@lru_cache
-def load_style(name: str) -> dict[str, Any]:
-    """The texts of a style."""
-    path = Path(__file__).parent / "styles" / f"{name}.yaml"
-    style: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return style
-
-
 class Narrator:
     """Words the views of one task in one style. Its texts are functions of the view alone."""
 
     def __init__(self, task: KitchenTask, style: str = PROMPT_STYLES[0]) -> None:
         self.task = task
-        self._style = load_style(style)
+        self._style = load_style(Path(__file__).parent, style)
         n_boards = len(task.boards)
         ordinals = [""] if n_boards == 1 else [f"{ordinal} " for ordinal in ORDINALS]
         self._boards = {board: f"the {ordinals[row]}cutting board" for row, board in enumerate(task.boards)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-import string
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from lightning_twosome.envs.keywords import check_keywords, prompt_space
 from lightning_twosome.envs.overcooked.chef import choose
 from lightning_twosome.envs.overcooked.game import Game
 from lightning_twosome.envs.overcooked.layout import Layout, load_layout
@@ -20,8 +20,6 @@ from lightning_twosome.envs.overcooked.text import PROMPT_STYLES, Narrator
 from lightning_twosome.envs.overcooked.view import features, look
 from lightning_twosome.errors import UserError
 
-CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
-LONGEST_PROMPT = 4096
 PARTNERS = ("none", "stay", "random", "greedy", "self")
 
 
@@ -90,16 +88,14 @@ class OvercookedEnv(gymnasium.Env[str, int]):
         restate: str | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, "rgb_array"):
-            raise UserError(f"Overcooked has no render_mode {render_mode!r}: use 'rgb_array' or leave it out")
-        _check_styles(prompt_style, restate)
+        check_keywords("Overcooked", PROMPT_STYLES, prompt_style, restate, render_mode)
         self.partner = _partner(partner, load_layout(layout))
         self.layout = load_layout(layout, self.partner == "stay")
         self.horizon, self.shaping = _horizon(horizon), _coefficient(shaped_rewards)
         self.prompt_style, self.restate, self.render_mode = prompt_style, restate, render_mode
         self.game = Game(self.layout)
         self.players = self.layout.movers if self.partner == "self" else 1
-        self.observation_space = spaces.Text(min_length=1, max_length=LONGEST_PROMPT, charset=CHARACTERS)
+        self.observation_space = prompt_space()
         # As many as are offered: set anew in each state, so that a sampled action is always one of them.
         self.action_space = spaces.Discrete(len(self.game.macros))  # type: ignore[assignment]
         self._running = False
@@ -238,12 +234,3 @@ def _coefficient(shaped_rewards: bool | float) -> float:
             f"Overcooked's shaped_rewards is {shaped_rewards!r}; it must be true, false or a coefficient of at least 0"
         )
     return float(shaped_rewards)
-
-
-def _check_styles(prompt_style: str, restate: str | None) -> None:
-    for keyword, style in (("prompt_style", prompt_style), ("restate", restate)):
-        if style not in (*PROMPT_STYLES, None) or (style is None and keyword == "prompt_style"):
-            raise UserError(f"Overcooked has no {keyword} {style!r}: use one of {', '.join(PROMPT_STYLES)}")
-    if restate == prompt_style:
-        others = ", ".join(style for style in PROMPT_STYLES if style != restate)
-        raise UserError(f"Overcooked shows {restate!r} already, so that restate must be another style: {others}")

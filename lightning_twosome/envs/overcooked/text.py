@@ -23,10 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from lightning_twosome.envs.keywords import load_style
 from lightning_twosome.envs.overcooked.layout import INGREDIENTS, Contents, Layout
 from lightning_twosome.envs.overcooked.macros import Macro
 from lightning_twosome.envs.overcooked.view import Pot, Thing, View
@@ -39,14 +37,6 @@ ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "
 MEMORY = 50_000  # texts kept for each layout and style
 
 
-@lru_cache
-def load_style(name: str) -> dict[str, Any]:
-    """The texts of a style."""
-    path = Path(__file__).parent / "styles" / f"{name}.yaml"
-    style: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return style
-
-
 class Narrator:
     """Words the views of one layout in one style. Its texts are functions of the view and of what is offered.
 
@@ -56,7 +46,7 @@ class Narrator:
     """
 
     def __init__(self, layout: Layout, style: str) -> None:
-        self._style = load_style(style)
+        self._style = load_style(Path(__file__).parent, style)
         self._nouns: dict[str, str] = self._style["nouns"]
         n_pots = len(layout.pots)
         ordinals = [""] if n_pots == 1 else [f"{ordinal} " for ordinal in ORDINALS[:n_pots]]
