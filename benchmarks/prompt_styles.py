@@ -19,6 +19,7 @@ from statistics import mean
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common import quiet
 from benchmarks.seeds import run_seed
 from lightning_twosome import RolloutDataModule, TwosomePPO
 from lightning_twosome.envs.kitchen.text import PROMPT_STYLES
@@ -104,6 +105,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     arguments, rest = parser.parse_known_args()
     rest = [argument for argument in rest if argument != "--"]
+    quiet()
     untrained = TwosomePPO(language_model=LanguageModelConfig(lora={}))
     results = {"nothing": [play_styles(untrained, seed, arguments.episodes) for seed in arguments.seeds]}
     with ThreadPoolExecutor(arguments.processes) as pool:
