@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,8 +14,13 @@ POLICY, BETA = "actor_critic.", "actor_critic.log_beta"
 
 def kept_weights(module: nn.Module, state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Adapter, critic and beta, and what does not belong to the policy, such as the metrics' windows."""
+    return {name: state_dict[name] for name in kept_names(module, state_dict)}
+
+
+def kept_names(module: nn.Module, names: Iterable[str]) -> list[str]:
+    """Those of a state dict's names that stand in a checkpoint."""
     kept = {name for name, parameter in module.named_parameters() if parameter.requires_grad} | {BETA}
-    return {name: tensor for name, tensor in state_dict.items() if name in kept or not name.startswith(POLICY)}
+    return [name for name in names if name in kept or not name.startswith(POLICY)]
 
 
 def check_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:

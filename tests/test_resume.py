@@ -166,6 +166,15 @@ def test_a_checkpoint_holds_what_training_changes_and_nothing_else(saved):
     assert len(data["processes"]) == 1
 
 
+def test_loading_names_no_frozen_weight_but_a_trained_one_that_is_missing(saved, recwarn):
+    loaded = TwosomePPO.load_from_checkpoint(saved)
+    assert not [str(one.message) for one in recwarn if "not in the checkpoint" in str(one.message)]
+    weights = torch.load(saved, weights_only=True)["state_dict"]
+    assert loaded.load_state_dict(weights, strict=False).missing_keys == []
+    del weights["actor_critic.log_beta"]
+    assert loaded.load_state_dict(weights, strict=False).missing_keys == ["actor_critic.log_beta"]
+
+
 def test_load_from_checkpoint_gives_the_trained_policy(saved, tmp_path):
     loaded = TwosomePPO.load_from_checkpoint(saved)
     weights = torch.load(saved, weights_only=True)["state_dict"]

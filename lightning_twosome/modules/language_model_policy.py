@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,7 @@ from lightning_twosome.agent import ActorCritic
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, LanguageModelConfig
 from lightning_twosome.modules.on_policy import OnPolicyModule
-from lightning_twosome.trained_weights import check_weights, kept_weights
+from lightning_twosome.trained_weights import check_weights, kept_names, kept_weights
 from lightning_twosome.vector_env import State
 
 logger = logging.getLogger(__name__)
@@ -133,3 +133,12 @@ class LanguageModelPolicy(OnPolicyModule):
         check_weights(self, checkpoint)
         self.agent.beta_from_counts = False
         super().on_load_checkpoint(checkpoint)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load a checkpoint's weights; the frozen ones, which it leaves out, do not count as missing.
+
+        Lightning would name each of them in a warning.
+        """
+        result = super().load_state_dict(state_dict, strict=strict, assign=assign)
+        result.missing_keys[:] = kept_names(self, result.missing_keys)
+        return result
