@@ -24,8 +24,8 @@ from lightning_twosome.generalization import (
 class EvaluationReport(L.Callback):
     """Print a line for every evaluation during training, and a table after ``validate`` and ``test``.
 
-    That of ``test`` has all its tasks. It is written to the run folder as well: ``generalization.csv`` and ``.md``, and its episodes for
-    ``lightning-twosome generalization``; of a policy before training as ``generalization_untrained``.
+    That of ``test`` has all its tasks. It is written to the run folder as well: ``generalization.csv`` and ``.md``, and
+    its episodes for ``lightning-twosome generalization``; of a policy before training as ``generalization_untrained``.
 
     Where the output is no terminal, and so has no progress bar, a training line appears when nothing else has been
     printed for a while.
