@@ -376,3 +376,13 @@ def test_four_cooks_can_play():
     env = make("multiplayer_schelling", partner="self", render_mode="rgb_array", horizon=60)
     assert {step[-1]["player"] for step in play(env, 0, at_random(0))} == {0, 1, 2, 3}
     assert env.render().dtype == np.uint8
+
+
+def test_a_layout_file_that_was_edited_is_read_again(tmp_path):
+    path = tmp_path / "mine.layout"
+    path.write_text(CORRIDOR)
+    first = load_layout(str(path))
+    assert load_layout(str(path)) is first
+    path.write_text("[1, 2]")
+    with pytest.raises(UserError, match="must hold a dictionary"):
+        load_layout(str(path))

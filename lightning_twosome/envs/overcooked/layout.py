@@ -112,7 +112,6 @@ def layout_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in Path(LAYOUTS_DIR).glob("*.layout")))
 
 
-@lru_cache(maxsize=64)
 def load_layout(layout: str, still: bool = False) -> Layout:
     """The layout of a name, or of the path of a layout file.
 
@@ -123,6 +122,16 @@ def load_layout(layout: str, still: bool = False) -> Layout:
     Raises:
         UserError: There is no such layout, or the file is not a layout.
     """
+    path = Path(str(layout))
+    if layout in layout_names() or not path.is_file():
+        return _load(layout, still, version=None)
+    stat = path.stat()
+    return _load(str(path.resolve()), still, version=(stat.st_mtime_ns, stat.st_size))
+
+
+@lru_cache(maxsize=64)
+def _load(layout: str, still: bool, version: tuple[int, int] | None) -> Layout:
+    """The layout, read once; of a file once for each version of it, since it may be edited between two environments."""
     if layout in layout_names():
         return Layout(layout, load_dict_from_file(str(Path(LAYOUTS_DIR) / f"{layout}.layout")), still)
     path = Path(str(layout))
