@@ -340,3 +340,10 @@ def test_the_page_shows_what_the_environment_says():
         limit = make(level).unwrapped.level
         limit.reset(seed=0)
         assert re.search(rf"`twosome/BabyAI-{level}-v0` \|[^|]*\| {limit.max_steps} \|", page)
+
+
+def test_level_settings_that_are_no_mapping_or_that_minigrid_refuses_in_silence():
+    with pytest.raises(UserError, match="level_settings is 5; it must be a mapping"):
+        make("GoToLocal", level_settings=5)
+    with pytest.raises(UserError, match="'room_size': 2}: minigrid refuses a value"):
+        make("GoToLocal", level_settings={"room_size": 2})

@@ -28,10 +28,13 @@ def make_level(level: str, settings: Mapping[str, Any]) -> Any:
         near = difflib.get_close_matches(str(level), ids, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(ids)}"
         raise UserError(f"minigrid has no BabyAI level {level!r}; {hint}")
+    if not isinstance(settings, Mapping):
+        raise UserError(f"BabyAI's level_settings is {settings!r}; it must be a mapping, such as {{room_size: 6}}")
     try:
         return gymnasium.make(ids[level], disable_env_checker=True, **settings).unwrapped
     except (TypeError, AssertionError, ValueError) as error:
         given, said = dict(settings), str(error).partition(" was raised from the environment creator")[0]
+        said = said or "minigrid refuses a value without saying why"
         raise UserError(f"the BabyAI level {level!r} does not take level_settings={given!r}: {said}") from error
 
 
