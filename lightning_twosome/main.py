@@ -124,13 +124,19 @@ class TwosomeTrainer(L.Trainer):
 
 
 class RunConfig(SaveConfigCallback):
-    """Save ``config.yaml`` without what belongs to one subcommand alone, so that every subcommand reads it."""
+    """Save ``config.yaml`` in the run folder, without what belongs to one subcommand, so that every one reads it."""
 
     def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
         config = config.clone()
         for key in ("config", "ckpt_path", "weights_only"):
             config.pop(key, None)
-        super().__init__(parser, config, **kwargs)
+        super().__init__(parser, config, save_to_log_dir=False, **kwargs)  # which is the first logger's folder
+
+    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Write the file, whatever loggers the config has."""
+        path = Path(trainer.default_root_dir) / self.config_filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, str(path), skip_none=False, overwrite=self.overwrite, multifile=self.multifile)
 
 
 class TwosomeCLI(LightningCLI):

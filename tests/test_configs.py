@@ -114,6 +114,7 @@ def test_wandb_overlay_logs_offline_beside_the_metrics_file(tmp_path, monkeypatc
     assert run("fit", *configs, *arguments, "--trainer.logger.init_args.save_dir", tmp_path) == 0
     assert len(list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))) == 1
     assert [int(row["step"]) for row in rows(tmp_path / "run", "loss/total")] == [8]
+    assert (tmp_path / "run/config.yaml").is_file() and not (tmp_path / "config.yaml").exists()
 
 
 def test_forgetting_overlay_prints_its_table_beside_the_configs_own_callbacks(tmp_path, capsys):
