@@ -87,6 +87,10 @@ class TwosomeAgent:
             UserError: The folder is no exported agent, its base model is not found, or the device does not exist.
         """
         target = _device(device, language_model)
+        if Path(name).is_file():
+            raise UserError(
+                f"agent {str(name)!r} is a file: name an exported folder, or use from_checkpoint for a .ckpt."
+            )
         folder, _, commit = find_model_folder(str(name), revision)
         settings = AgentSettings.load(folder)
         options = settings.language_model | language_model | ({} if dtype is None else {"dtype": dtype})
@@ -218,12 +222,17 @@ class TwosomeAgent:
 
 
 def _decision(prompt: str, actions: Sequence[str]) -> Decision:
-    if isinstance(actions, str) or not len(actions):
+    if not isinstance(actions, Sequence) or isinstance(actions, str) or not actions:
         raise UserError(f"actions={actions!r} offers no choice: give a list of texts, one for each action.")
+    other = next((action for action in actions if not isinstance(action, str)), None)
+    if other is not None:
+        raise UserError(f"The action {other!r} is a {type(other).__name__}: one prompt takes one list of texts (str).")
     return Decision(prompt, tuple(actions))
 
 
 def _batch(prompts: Sequence[str], actions: Sequence[Sequence[str]]) -> list[Decision]:
+    if not isinstance(prompts, Sequence) or not isinstance(actions, Sequence) or not prompts:
+        raise UserError(f"prompt={prompts!r} is no text and no list of texts: give one prompt, or a batch of them.")
     if len(prompts) != len(actions):
         raise UserError(f"{len(prompts)} prompts came with {len(actions)} lists of actions: give one list a prompt.")
     return [_decision(prompt, offered) for prompt, offered in zip(prompts, actions, strict=True)]

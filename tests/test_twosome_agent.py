@@ -237,11 +237,21 @@ def test_base_model_may_have_moved(folder, base, tmp_path):
 
 
 def test_mistakes_are_told_in_one_sentence(agent, folder, trained, base, tmp_path):
+    for prompt, offered, said in (
+        ("a", None, "offers no choice"),
+        ("a", [["b"]], "one prompt takes one list of texts"),
+        ([], [], "no text and no list of texts"),
+        (3, ["b"], "no text and no list of texts"),
+    ):
+        with pytest.raises(UserError, match=said):
+            agent.act(prompt, offered)
     with pytest.raises(UserError, match="2 prompts came with 1 lists of actions"):
         agent.act(["a", "b"], [["x"]])
     for offered in ([], "walk"):
         with pytest.raises(UserError, match="offers no choice: give a list of texts"):
             agent.act("You", offered)
+    with pytest.raises(UserError, match="is a file: name an exported folder, or use from_checkpoint"):
+        TwosomeAgent.from_pretrained(folder / "critic.safetensors")
     with pytest.raises(UserError, match="is no exported agent, since it has no twosome.json"):
         TwosomeAgent.from_pretrained(base)
     with pytest.raises(UserError, match="device='cuda:77' cannot be used here"):
