@@ -82,8 +82,8 @@ def _caption(groups: Sequence[Group]) -> str:
         episodes = _settings(groups, "data", "eval_episodes")
         of_one = "95 % percentile bootstrap interval over the episodes"
         if len(episodes) == 1:
-            text += f"Evaluations play the same {counted(episodes.pop(), 'episode')} each time with sampled actions; "
-        text += f"bands: {intervals(groups, of_one)}. "
+            text += f"Evaluations play the same {counted(episodes.pop(), 'episode')} each time with sampled actions. "
+        text += f"Bands: {intervals(groups, of_one)}. "
     windows = _settings(groups, "model", "return_window")
     last = f"the last {windows.pop()}" if len(windows) == 1 else "the last"
     text += f"Pale lines: {last} training episodes, of which the first to end are the short ones."
