@@ -200,8 +200,12 @@ def combine(runs: Sequence[Path]) -> list[Line]:
     """The table over several runs.
 
     Raises:
-        UserError: Two runs have different tasks.
+        UserError: Two runs have different tasks, or one is named twice, which would make its interval too narrow.
     """
+    folders = [run.resolve() for run in runs]
+    twice = next((run for number, run in enumerate(runs) if folders[number] in folders[:number]), None)
+    if twice is not None:
+        raise UserError(f"{str(twice)!r} is named twice; name every run once.")
     records = [read_records(run) for run in runs]
     played = [{(record.task, record.actions) for record in run} for run in records]
     for run, own in zip(runs, played, strict=True):

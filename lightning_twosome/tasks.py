@@ -54,12 +54,12 @@ class Task:
             return gym.make(self.env, **(self.env_kwargs or {}))
         except gym.error.Error as error:
             raise UserError(
-                f"data.env={self.env!r} is not known to gymnasium ({error}); import the module that registers it, or "
-                "give data.env a class_path."
+                f"The environment {self.env!r} is not known to gymnasium ({error}); import the module that registers "
+                "it, or give a class_path in place of the id."
             ) from error
         except TypeError as error:
             raise UserError(
-                f"data.env={self.env!r} does not take data.env_kwargs={self.env_kwargs!r}: {error}."
+                f"The environment {self.env!r} does not take env_kwargs={self.env_kwargs!r}: {error}."
             ) from error
 
     @property

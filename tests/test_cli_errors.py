@@ -99,7 +99,7 @@ CASES = {
     "--data.env CartPole-v1": "Environment 'CartPole-v1' gave an observation of type ndarray; it must be the prompt",
     "--data.env tests.cli_environments.Silent": "Environment 'Silent' gave info['actions'] = None",
     "--data.env tests.toys.Corridr": "data.env: module 'tests.toys' has no attribute 'Corridr'; did you",
-    "--data.env twosome/TomatoSalad-v0 --data.env_kwargs.colour red": "does not take data.env_kwargs={{'colour'",
+    "--data.env twosome/TomatoSalad-v0 --data.env_kwargs.colour red": "does not take env_kwargs={{'colour'",
     # classes
     "--config {}/callback_class.yaml": "has no attribute 'LearnCurve'; did you mean 'LearningCurve'?",
     "--model lightning_twosome.TwosomePPOO": "has no attribute 'TwosomePPOO'; did you mean 'TwosomePPO'?",

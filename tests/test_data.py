@@ -29,9 +29,9 @@ def test_arguments_out_of_range_are_named():
 
 
 def test_an_unknown_environment_is_named():
-    with pytest.raises(UserError, match="data.env='twosome/Nowhere-v0' is not known"):
+    with pytest.raises(UserError, match="environment 'twosome/Nowhere-v0' is not known"):
         RolloutDataModule("twosome/Nowhere-v0").make_env()
-    with pytest.raises(UserError, match="does not take data.env_kwargs={'colour': 'red'}"):
+    with pytest.raises(UserError, match="does not take env_kwargs={'colour': 'red'}"):
         RolloutDataModule("twosome/TomatoSalad-v0", env_kwargs={"colour": "red"}).make_env()
 
 

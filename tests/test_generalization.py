@@ -135,6 +135,8 @@ def test_runs_that_cannot_be_combined_are_named(tmp_path):
         write_records(tmp_path / f"{name}.csv", made)
     with pytest.raises(UserError, match="a.csv' and .*b.csv' differ in their sampled episodes of 'salad'"):
         combine([tmp_path / "a.csv", tmp_path / "b.csv"])
+    with pytest.raises(UserError, match="a.csv' is named twice"):
+        combine([tmp_path / "a.csv", tmp_path / "a.csv"])
     with pytest.raises(UserError, match="holds no episode"):
         combine([tmp_path / "c.csv"])
     (tmp_path / "other.csv").write_text("step,loss\n1,2\n")

@@ -493,7 +493,7 @@ horizon: 30
         ("horizon: 30", "horizon: 30\nactions: [stand up, stand up]", "none twice"),
         ("horizon: 30", "horizon: 30\nactions: [fly]", "'fly' in actions"),
         ("horizon: 30", "horizon: 30\nvector: [see moon]", "'see moon' in vector"),
-        ("aim: switch on the stove", "aim: 5", "must be a str"),
+        ("aim: switch on the stove", "aim: 5", "must be of type str"),
         ("aim: switch on the stove", "aim: ''", "plain words"),
         ("rooms: [kitchen, cellar]", "rooms: [kitchen, kitchen]", "twice"),
         ("rooms: [kitchen, cellar]", "rooms: []", "list of names"),

@@ -399,7 +399,7 @@ def test_unknown_task_and_render_mode_are_refused():
         ("horizon: 200", "", "lacks the key 'horizon'"),
         ("horizon: 200", "horizon: 200\nseconds: 3", "unknown key 'seconds'"),
         ("horizon: 200", "horizon: 0", "at least 1"),
-        ("horizon: 200", "horizon: long", "must be a int"),
+        ("horizon: 200", "horizon: long", "must be of type int"),
         ("task_index: 0", "task_index: 7", "between 0 and 6"),
         ("recipe: [tomato]", "recipe: [carrot]", "'carrot' in recipe"),
         ("recipe: [tomato]", "recipe: []", "at least one food"),

@@ -136,6 +136,7 @@ def test_a_layout_of_ones_own_is_a_file(tmp_path):
     [
         ('"grid"', '"map"', "under the key 'grid'"),
         ('"start_all_orders"', '"orders"', "unknown key 'orders'"),
+        ('"grid"', '"recipe_times": [-1], "grid"', "recipe_times = \\[-1\\]; soups cook for 0 ticks or more"),
         ("O1     2P", "O1     2X", "'P' must be present"),
         ("O1     2P", "O1     2", "Ragged grid"),
         ("O1     2P", "O1     3P", "Some players were missing"),

@@ -54,7 +54,7 @@ class TaskFile:
         """The value of a key, which must be of a kind."""
         value = self.data[key]
         if not isinstance(value, kind) or isinstance(value, bool):
-            self.complain(f"has {key} = {value!r}, which must be a {kind.__name__}")
+            self.complain(f"has {key} = {value!r}, which must be of type {kind.__name__}")
         return value
 
     def number(self, key: str, least: int, most: int | None = None) -> int:

@@ -160,4 +160,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"The layout file {str(path)!r} has the unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}."
         )
+    for key in ("cook_time", "recipe_times", "onion_time", "tomato_time"):
+        times = settings.get(key, 0)
+        if any(isinstance(time, int | float) and time < 0 for time in (times if isinstance(times, list) else [times])):
+            raise UserError(f"The layout file {str(path)!r} has {key} = {times!r}; soups cook for 0 ticks or more.")
     return settings
