@@ -273,9 +273,10 @@ def test_tensorboard_shows_the_animation_and_the_transcript_at_environment_steps
 
 
 def test_wandb_holds_scalars_videos_and_tables_offline(tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    wandb = pytest.importorskip("wandb", reason="the extra wandb is not installed")
     from lightning.pytorch.loggers import WandbLogger
 
+    wandb.finish()  # the run of another test in this process, which would be taken for this one
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_DIR", str(tmp_path))
     logger = WandbLogger(project="toys", save_dir=tmp_path, offline=True, settings={"x_disable_stats": True})
