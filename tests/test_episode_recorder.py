@@ -323,6 +323,8 @@ def log_records(content: bytes) -> list[bytes]:
             place += block - place % block
             continue
         length, kind = struct.unpack_from("<HB", content, place + 4)
+        if kind not in (1, 2, 3, 4) or place + 7 + length > len(content):
+            break  # not written to its end yet
         parts += content[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part
