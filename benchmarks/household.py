@@ -1,7 +1,7 @@
 """What policies do in household tasks, exactly: expected return and success over every state instead of episodes.
 
-    python benchmarks/household.py --untrained                                     # each normalisation and style
-    python benchmarks/household.py --checkpoints runs/*/checkpoints/last.ckpt      # trained, on tasks not trained on
+    python -m benchmarks.household --untrained                                     # each normalisation and style
+    python -m benchmarks.household --checkpoints runs/*/checkpoints/last.ckpt      # trained, on tasks not trained on
 
 A household has few states, so that a policy's probabilities in all of them give its figures without sampling: the mean
 over all episodes that the paper's 100 sampled ones estimate. Success counts within the task's horizon; beside uniform
