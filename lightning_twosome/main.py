@@ -8,6 +8,7 @@
     lightning-twosome export   --config ... --ckpt_path ... --output folder
     lightning-twosome play     --agent folder           a person and the agent in the terminal
     lightning-twosome report   runs/run                one HTML page of one or several runs
+    lightning-twosome study    studies/x.yaml          a grid of runs and seeds, its table and figures
     lightning-twosome check    --env twosome/TomatoSalad-v0 is the environment ready for training? also with --config
 
 ``python cli.py`` in a checkout is the same program.
@@ -59,12 +60,14 @@ from lightning_twosome.run_folder import (
     run_dir_of,
     with_metrics_file,
 )
+from lightning_twosome.study.command import study_command
 
 logger = logging.getLogger(__name__)
 OTHER_COMMANDS = (
     "Besides these: `lightning-twosome play --agent FOLDER`, a person and the agent in the terminal; "
-    "`lightning-twosome report RUN...`, a page about one or several runs; and "
-    "`lightning-twosome generalization RUN...`, one table over the tests of several runs."
+    "`lightning-twosome report RUN...`, a page about one or several runs; "
+    "`lightning-twosome generalization RUN...`, one table over the tests of several runs; and "
+    "`lightning-twosome study STUDY`, a grid of runs and seeds in one table with figures."
 )
 
 
@@ -329,6 +332,8 @@ def main(argv: list[str] | None = None) -> int:
             return generalization_command(arguments[1:])
         if arguments[:1] == ["report"]:
             return report_command(arguments[1:])
+        if arguments[:1] == ["study"]:
+            return study_command(arguments[1:])
         run_cli(arguments)
     except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
         ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
@@ -339,9 +344,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run_cli(arguments: list[str]) -> TwosomeCLI:
-    """Parse the arguments and run the subcommand."""
-    return TwosomeCLI(
+def run_cli(arguments: list[str], kind: type[TwosomeCLI] = TwosomeCLI) -> TwosomeCLI:
+    """Parse the arguments and run the subcommand.
+
+    Args:
+        arguments: The command line.
+        kind: The class that does it.
+    """
+    return kind(
         OnPolicyModule,
         RolloutDataModule,
         subclass_mode_model=True,

@@ -1,0 +1,1 @@
+"""Studies: a grid of tasks, methods and seeds, run to the end and put in one table."""

@@ -1,0 +1,118 @@
+"""The whole config of a cell, checked: what ``fit --config`` would read, with the study's settings on top."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentError
+
+from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.data import RolloutDataModule
+from lightning_twosome.errors import UserError
+from lightning_twosome.main import TwosomeCLI, run_cli
+from lightning_twosome.study.cells import CONFIG_FILE, Cell, write_atomically
+
+CALLBACKS = "trainer.callbacks."
+
+
+class _Parser(TwosomeCLI):
+    """The command line's parser alone: nothing is parsed, made or run."""
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        self.config: Any = {"subcommand": None}
+
+    def _parse_ckpt_path(self) -> None:
+        pass
+
+    def _set_seed(self) -> None:
+        pass
+
+    def _add_instantiators(self) -> None:
+        pass
+
+    def instantiate_classes(self) -> None:
+        pass
+
+
+class CellSettings:
+    """Makes the configs of a study's cells with one parser; cells that differ in their seed alone are checked once."""
+
+    def __init__(self) -> None:
+        self._parsers = run_cli([], _Parser)._subcommand_parsers
+        self._checked: dict[str, dict[str, Any]] = {}
+
+    def of(self, cell: Cell) -> dict[str, Any]:
+        """The cell's config.
+
+        Raises:
+            UserError: A key is unknown or a value is wrong, or an environment cannot be made.
+        """
+        identity = repr((cell.command, cell.configs, cell.set))
+        if identity not in self._checked:
+            try:
+                self._checked[identity] = self._parse(cell)
+            except (ArgumentError, ValueError, OSError) as error:
+                raise UserError(f"{cell.task} / {cell.method}: {one_sentence(error)}") from error
+        return self._checked[identity] | {"seed_everything": cell.seed, "run_dir": str(cell.folder)}
+
+    def _parse(self, cell: Cell) -> dict[str, Any]:
+        parser = self._parsers[cell.command]
+        named, settings = _of_callbacks(cell.set)
+        with tempfile.TemporaryDirectory() as folder:
+            files = [*cell.configs, _written(Path(folder) / "set.yaml", _nested(settings))]
+            parsed = parser.parse_args([part for file in files for part in ("--config", str(file))])
+            config: dict[str, Any] = yaml.safe_load(parser.dump(parsed, skip_none=False))
+            for key in ("config", "ckpt_path", "weights_only"):
+                config.pop(key, None)
+            _set_callbacks(config, named if cell.command == "fit" else {})  # a test has none of the training's
+            whole = parser.parse_args(["--config", str(_written(Path(folder) / "whole.yaml", config))])
+        made = parser.instantiate_classes(whole)
+        data: RolloutDataModule = made.data
+        for task in [*data.tasks, *data.test_tasks]:
+            task.make().close()
+        return config
+
+    def write(self, cell: Cell) -> None:
+        """Write the cell's config into its folder."""
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(cell.folder / CONFIG_FILE, yaml.safe_dump(self.of(cell), sort_keys=False).encode())
+
+
+def _written(path: Path, content: Mapping[str, Any]) -> Path:
+    path.write_text(yaml.safe_dump(dict(content)), encoding="utf-8")
+    return path
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in settings.items():
+        *folders, name = key.split(".")
+        place = nested
+        for folder in folders:
+            place = place.setdefault(folder, {})
+            if not isinstance(place, dict):
+                raise UserError(f"set.{key} is inside of what another key of set sets whole.")
+        place[name] = value
+    return nested
+
+
+def _of_callbacks(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``trainer.callbacks.NAME.argument``, which no config file can say, and the rest."""
+    named = {key: value for key, value in settings.items() if key.startswith(CALLBACKS)}
+    return named, {key: value for key, value in settings.items() if key not in named}
+
+
+def _set_callbacks(config: dict[str, Any], named: Mapping[str, Any]) -> None:
+    listed = config["trainer"]["callbacks"] or []
+    for key, value in named.items():
+        name, _, argument = key.removeprefix(CALLBACKS).partition(".")
+        found = [one for one in listed if one["class_path"].rpartition(".")[2] == name]
+        if not found or not argument:
+            have = ", ".join(one["class_path"].rpartition(".")[2] for one in listed) or "none"
+            raise UserError(f"set.{key} names no argument of a callback of the configs, which have {have}.")
+        found[0].setdefault("init_args", {})[argument] = value

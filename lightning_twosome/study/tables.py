@@ -1,0 +1,84 @@
+"""The two tidy tables of a study: one line a cell, and one line a point of a curve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning_twosome.study.cells import Cell, write_atomically
+from lightning_twosome.study.definition import Study, Threshold
+from lightning_twosome.study.rows import curve_rows, read_metrics
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FIRST = ["task", "method", "seed", "config_hash", "env_steps", "steps_to_threshold", "censored_at"]
+KEYS = ["task", "method", "seed"]
+
+
+def write_tables(study: Study, cells: list[Cell]) -> None:
+    """Write ``results`` and ``curves`` as CSV and Parquet, each in one step; equal cells give equal files.
+
+    Args:
+        study: Says what is kept.
+        cells: All of the study; those that are done are in the tables.
+    """
+    folder = Path(str(study.output))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, table in (("results", results(study, cells)), ("curves", curves(study, cells))):
+        write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
+        write_atomically(folder / f"{name}.parquet", table.to_parquet(index=False))
+
+
+def results(study: Study, cells: list[Cell]) -> DataFrame:
+    """One line a finished cell."""
+    import pandas as pd
+
+    rows = [
+        {"task": cell.task, "method": cell.method, "seed": cell.seed, "config_hash": cell.hash, **row,
+         **_threshold(cell, row, study.threshold)}
+        for cell, row in _finished(cells)
+    ]  # fmt: skip
+    table = pd.DataFrame(rows, columns=FIRST if not rows else None)
+    rest = sorted(set(table.columns) - set(FIRST), key=lambda name: ("/" in name, name))
+    steps = {name: "Int64" for name in FIRST[-3:]}  # which, unlike a plain integer, can be missing
+    return _ordered(study, table[FIRST + rest].astype(steps), [])
+
+
+def curves(study: Study, cells: list[Cell]) -> DataFrame:
+    """One line a metric and number of environment steps of a finished cell."""
+    import pandas as pd
+
+    rows = [line for cell, row in _finished(cells) for line in curve_rows(cell, row, study.curves)]
+    table = pd.DataFrame(rows, columns=[*KEYS, "metric", "env_steps", "value"])
+    return _ordered(study, table, ["metric", "env_steps"])
+
+
+def _finished(cells: list[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
+    states = [(cell, cell.state()) for cell in cells]
+    return [
+        (cell, state["row"]) for cell, state in states if state.get("status") == "done" and state["hash"] == cell.hash
+    ]
+
+
+def _ordered(study: Study, table: DataFrame, further: list[str]) -> DataFrame:
+    """In the study's order of tasks and methods, whatever the order in which cells were finished."""
+    places = {"task": list(study.tasks), "method": list(study.methods)}
+    return table.sort_values(
+        [*KEYS, *further],
+        key=lambda column: column.map(places[column.name].index) if column.name in places else column,
+        ignore_index=True,
+    )
+
+
+def _threshold(cell: Cell, row: dict[str, Any], threshold: Threshold) -> dict[str, int | None]:
+    """Environment steps to the threshold, or those after which it had not been reached."""
+    name = threshold.metric
+    points = [(int(line["step"]), line[name]) for line in read_metrics(cell.folder) if name in line]
+    before = row.get(name.replace("val/", "before/"))
+    points = [(0, before), *points] if before is not None else points
+    reached = next((steps for steps, value in points if value >= threshold.value), None)
+    return {
+        "steps_to_threshold": reached,
+        "censored_at": points[-1][0] if points and reached is None else None,
+    }
