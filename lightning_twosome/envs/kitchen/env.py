@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import operator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+import yaml
 from gymnasium import spaces
 from numpy.typing import NDArray
 
@@ -28,6 +30,28 @@ class Scene(NamedTuple):
     vector: NDArray[np.float32]
 
 
+IRRELEVANT_STEPS = 1
+"""Duration of an irrelevant action."""
+
+
+def irrelevant_texts(count: int) -> tuple[str, ...]:
+    """The first ``count`` irrelevant actions.
+
+    Raises:
+        UserError: There are not as many.
+    """
+    texts = load_irrelevant()
+    if not (isinstance(count, int) and 0 <= count <= len(texts)):
+        raise UserError(f"the kitchen has no irrelevant_actions={count!r}: give an integer from 0 to {len(texts)}")
+    return texts[:count]
+
+
+@lru_cache(maxsize=1)
+def load_irrelevant() -> tuple[str, ...]:
+    """The chores of ``irrelevant_actions.yaml``."""
+    return tuple(yaml.safe_load((Path(__file__).parent / "irrelevant_actions.yaml").read_text(encoding="utf-8")))
+
+
 class World:
     """A kitchen that computes each transition and each scene once. Shared by all environments of a task."""
 
@@ -40,7 +64,9 @@ class World:
         self._payments: dict[tuple[int, float], tuple[tuple[float, ...], float]] = {}
 
     def act(self, state: State, action: int) -> Outcome:
-        """The outcome of the action at an index of the task's list."""
+        """The outcome of the action at an index of the task's list, behind which the irrelevant ones stand."""
+        if action >= len(self.kitchen.task.actions):
+            return Outcome(state, IRRELEVANT_STEPS)
         outcome = self._outcomes.get((state, action))
         if outcome is None:
             outcome = self._outcomes[state, action] = self.kitchen.act(state, self.kitchen.task.actions[action])
@@ -108,6 +134,9 @@ class KitchenEnv(gymnasium.Env[str, int]):
     "second_person" (the default), "first_person", "third_person" and "notes". ``restate`` names a second one, in which
     ``info["restatement"]`` has prompt and actions of the same state.
 
+    **Irrelevant actions.** ``irrelevant_actions`` (0 to 16) puts as many household chores behind the list above ("water
+    the plants"), the same texts in every state and style: each takes one step and changes nothing.
+
     **Rewards.** -0.001 for each primitive step; +0.2 when a food of the recipe has been chopped, once per food and
     episode; +1 for a bowl that holds exactly the recipe on the delivery counter; -0.1 for anything else delivered,
     which then goes back home, foods raw again. ``info["duration"]`` counts a macro-action's primitive steps,
@@ -136,6 +165,7 @@ class KitchenEnv(gymnasium.Env[str, int]):
         faithful: bool = False,
         prompt_style: str = PROMPT_STYLES[0],
         restate: str | None = None,
+        irrelevant_actions: int = 0,
         render_mode: str | None = None,
     ) -> None:
         check_keywords("the kitchen", PROMPT_STYLES, prompt_style, restate, render_mode)
@@ -145,10 +175,11 @@ class KitchenEnv(gymnasium.Env[str, int]):
         self.restate = restate
         self.render_mode = render_mode
         self.observation_space = prompt_space()
-        self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]
         self._world = shared_world(self.task)
-        self._n_actions = len(self.task.actions)
+        self._irrelevant = irrelevant_texts(irrelevant_actions)
+        self._n_actions = len(self.task.actions) + irrelevant_actions
         self._action_ids = tuple(range(self._n_actions))
+        self.action_space = spaces.Discrete(self._n_actions)  # type: ignore[assignment]
         self._running = False
         self._begin()
 
@@ -172,7 +203,7 @@ class KitchenEnv(gymnasium.Env[str, int]):
         outcome = self._world.act(self.state, index)
         step_rewards, reward = self._world.payment(outcome.duration, self._bonus(outcome))
         if self.render_mode is not None:
-            self._last = self._world.scene(self.state, self.prompt_style).actions[index], reward
+            self._last = self._offered(self._world.scene(self.state, self.prompt_style))[index], reward
         self.state = outcome.state
         self.steps += outcome.duration
         delivered, late = outcome.event == DELIVERED, self.steps >= self.task.horizon
@@ -232,8 +263,11 @@ class KitchenEnv(gymnasium.Env[str, int]):
         return {DELIVERED: rewards.delivery, REJECTED: rewards.wrong_delivery}.get(outcome.event, 0.0)
 
     def _information(self, scene: Scene) -> dict[str, Any]:
-        info = {"actions": scene.actions, "vector": scene.vector.copy(), "action_ids": self._action_ids}
+        info = {"actions": self._offered(scene), "vector": scene.vector.copy(), "action_ids": self._action_ids}
         if self.restate is not None:
             restatement = self._world.scene(self.state, self.restate)
-            info["restatement"] = restatement.prompt, restatement.actions
+            info["restatement"] = restatement.prompt, self._offered(restatement)
         return info
+
+    def _offered(self, scene: Scene) -> tuple[str, ...]:
+        return scene.actions + self._irrelevant
