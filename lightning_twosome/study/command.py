@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser
 from lightning_utilities.core.imports import RequirementCache
 
 from lightning_twosome.errors import UserError
@@ -17,67 +18,62 @@ if TYPE_CHECKING:
 
 
 def study_command(arguments: list[str]) -> int:
-    """Run ``lightning-twosome study``; returns the exit code: 1 where a cell has failed, 130 after Ctrl-C."""
-    parser = ArgumentParser(
-        prog="lightning-twosome study",
-        description="Run a grid of tasks, methods and seeds; what is finished already is not run again.",
-        exit_on_error=False,
-    )
-    parser.add_argument("study", metavar="STUDY", type=str, help="The study's file.")
-    parser.add_function_arguments(run, skip={"study"})
-    options = parser.parse_args(arguments).as_dict()
-    options.pop("config", None)
-    return run(**options)
-
-
-def run(
-    study: str,
-    only: list[str] | None = None,
-    tasks: list[str] | None = None,
-    seeds: list[int] | None = None,
-    processes: int | None = None,
-    output: str | None = None,
-    dry_run: bool = False,
-    rerun: bool = False,
-    report: bool = False,
-    x: str = "env_steps",
-) -> int:
     """Run a study's unfinished cells, or say what there is to run, or write its report.
 
     Args:
-        study: The study's file.
-        only: Methods, as a list: [word, sum].
-        tasks: Tasks, as a list.
-        seeds: Seeds, as a list.
-        processes: Cells at the same time, in place of the study's number.
-        output: The study's folder, in place of the one in its file.
-        dry_run: List the cells with what is done, and run nothing.
-        rerun: Run cells again whose settings have changed since.
-        report: Write report.md and its figures from what is finished, and run nothing.
-        x: What the report's curves are drawn over: env_steps, or a metric such as ledger/flops.
+        arguments: The command line without the subcommand.
 
     Returns:
-        The exit code.
+        The exit code: 1 where a cell has failed, 130 after Ctrl-C.
     """
+    options = _parser().parse_args(arguments)
     if not RequirementCache("pandas") or not RequirementCache("pyarrow"):
         raise UserError("study needs pandas and pyarrow: pip install 'lightning-twosome[study]'.")
     from lightning_twosome.study.cells import make_cells
-    from lightning_twosome.study.tables import write_tables
 
-    described = load_study(Path(study))
-    described.output, described.processes = output or described.output, processes or described.processes
-    cells = make_cells(described, Path(study).parent)
-    chosen = _chosen(described, cells, only, tasks, seeds)
-    if dry_run:
+    study = load_study(options.study)
+    study.output, study.processes = options.output or study.output, options.processes or study.processes
+    cells = make_cells(study, options.study.parent)
+    chosen = _chosen(study, cells, options)
+    if options.dry_run:
         _list(chosen)
         return 0
-    if report:
-        from lightning_twosome.study.report import write_report
+    if options.report:
+        return _report(study, cells, options)
+    return _run(study, str(options.study), cells, chosen, options.rerun)
 
-        write_tables(described, cells)
-        print(f"Wrote {write_report(described, cells, study, x)}")
-        return 0
-    return _run(described, study, cells, chosen, rerun)
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lightning-twosome study",
+        description="Run a grid of tasks, methods and seeds; what is finished already is not run again.",
+    )
+    parser.add_argument("study", type=Path, help="the study's file")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="these methods alone; * stands for anything")
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="these tasks alone; * stands for anything")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED", help="these seeds alone")
+    parser.add_argument("--processes", type=int, help="cells at the same time, in place of the file's number")
+    parser.add_argument("--output", help="the study's folder, in place of the file's")
+    parser.add_argument("--dry-run", action="store_true", help="list the cells with what is done, and run nothing")
+    parser.add_argument("--rerun", action="store_true", help="run cells again whose settings have changed since")
+    parser.add_argument("--report", action="store_true", help="write report.md and figures from what is finished")
+    parser.add_argument(
+        "--x",
+        default="env_steps",
+        metavar="METRIC",
+        help="what the report's curves are drawn over, such as ledger/flops",
+    )
+    return parser
+
+
+def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int:
+    from lightning_twosome.study.report import write_report
+    from lightning_twosome.study.tables import write_tables
+
+    write_tables(study, cells)
+    for path in write_report(study, cells, str(options.study), options.x):
+        print(f"Wrote {path}")
+    return 0
 
 
 def _run(study: Study, path: str, cells: list[Cell], chosen: list[Cell], rerun: bool) -> int:
@@ -108,30 +104,26 @@ def _run(study: Study, path: str, cells: list[Cell], chosen: list[Cell], rerun: 
     return 1 if failed else 0
 
 
-def _chosen(
-    study: Study, cells: list[Cell], only: list[str] | None, tasks: list[str] | None, seeds: list[int] | None
-) -> list[Cell]:
+def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
     """The cells that the flags name, with those that they start from."""
-    axes: list[tuple[str, list[str] | None, list[str]]] = [
-        ("only", only, list(study.methods)),
-        ("tasks", tasks, list(study.tasks)),
-    ]
-    for flag, names, known in axes:
-        for name in names or ():
-            if name not in known:
-                raise UserError(f"--{flag} names {name!r}, which is not in the study; it has {', '.join(known)}.")
+    methods = _matching("--only", options.only, list(study.methods))
+    tasks = _matching("--tasks", options.tasks, list(study.tasks))
     chosen = [
         cell
         for cell in cells
-        if (only is None or cell.method in only)
-        and (tasks is None or cell.task in tasks)
-        and (seeds is None or cell.seed in seeds)
+        if cell.method in methods and cell.task in tasks and (options.seeds is None or cell.seed in options.seeds)
     ]
+    if not chosen:
+        raise UserError("The flags leave no cell of the study; --dry-run without them lists all.")
     needed = {cell.after for cell in chosen}
-    found = [cell for cell in cells if cell in chosen or cell.folder in needed]
-    if not found:
-        raise UserError("The flags leave no cell of the study.")
-    return found
+    return [cell for cell in cells if cell in chosen or cell.folder in needed]
+
+
+def _matching(flag: str, patterns: list[str] | None, names: list[str]) -> list[str]:
+    for pattern in patterns or ():
+        if not any(fnmatch(name, pattern) for name in names):
+            raise UserError(f"{flag} names {pattern!r}, which is not in the study; it has {', '.join(names)}.")
+    return [name for name in names if patterns is None or any(fnmatch(name, pattern) for pattern in patterns)]
 
 
 def _list(cells: list[Cell]) -> None:
@@ -148,7 +140,7 @@ def _clear_changed(cells: list[Cell], rerun: bool) -> None:
     if changed and not rerun:
         raise UserError(
             f"{len(changed)} of {len(cells)} cells have been run with other settings, such as {changed[0].label}: "
-            "--rerun=true runs them again, --output FOLDER leaves them as they are."
+            "--rerun runs them again, --output FOLDER leaves them as they are."
         )
     for cell in changed:
         shutil.rmtree(cell.folder)
