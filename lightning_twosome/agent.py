@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Literal, Self, TypeVar
 
 import torch
@@ -28,9 +29,11 @@ from lightning_twosome.language_model import LanguageModel, backbone
 from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
 from lightning_twosome.scoring.forward import trailing_logits
 from lightning_twosome.scoring.scores import NORMALIZATIONS
+from lightning_twosome.scoring.sharding import in_step, is_sharded
 
-Normalization = Literal["sum", "token", "word", "character"]
+Normalization = Literal["sum", "token", "word", "character", "trie"]
 CriticInput = Literal["frozen", "adapted"]
+Place = str | tuple[int, ...]  # what the critic reads: a prompt, or the ids of a prompt and an action's first tokens
 Item = TypeVar("Item", bound=Hashable)
 
 
@@ -46,7 +49,8 @@ class ActorCritic(nn.Module):
 
     Args:
         language_model: Model, with an adapter where it is to be trained, and tokenizer.
-        normalization: What divides an action's log-probability: nothing ("sum"), or its tokens, words or characters.
+        normalization: What divides an action's log-probability: nothing ("sum"), or its tokens, words or characters; or
+            "trie", the product of its tokens' probabilities, each among the valid tokens at its place.
         beta: Inverse temperature of the policy on the normalised scores, or "mean_count": the mean count that the
             normalisation divides by,
             so that the policy starts as sharp as with "sum" (:meth:`initialize_beta`).
@@ -101,7 +105,7 @@ class ActorCritic(nn.Module):
         self.critic = value_head(self.model.config.get_text_config().hidden_size, critic_hidden)
         self._memo: dict[Decision, Tensor] = {}
         self._memo_version = -1
-        self._features: OrderedDict[str, Tensor] = OrderedDict()
+        self._features: OrderedDict[Place, Tensor] = OrderedDict()
         self._feature_cache_size = feature_cache_size
 
     def _refuse_contradictions(self, scoring: str) -> None:
@@ -161,7 +165,7 @@ class ActorCritic(nn.Module):
     def initialize_beta(self, decisions: Sequence[Decision]) -> None:
         """Set beta to the mean count that the normalisation divides by, over all actions of ``decisions``."""
         self.beta_from_counts = False
-        if self.normalization == "sum":
+        if self.normalization in ("sum", "trie"):
             return
         field = {"token": "tokens", "word": "words", "character": "characters"}[self.normalization]
         counts = [count for d in decisions for count in getattr(self.scorer.encoder.encode(d), field)]
@@ -172,10 +176,11 @@ class ActorCritic(nn.Module):
 
     def action_scores(self, decisions: Sequence[Decision]) -> ActionScores:
         """Scores of every action [B, K], differentiable; equal decisions are scored once."""
+        score = partial(self.scorer.score, trie=True) if self.normalization == "trie" else self.scorer.score
         if not self.share_work:
-            return self.scorer.score(decisions)
+            return score(decisions)
         different, index = unique_items(decisions)
-        scores = self.scorer.score(different)
+        scores = score(different)
         return scores.index_select(torch.tensor(index, device=scores.log_prob.device))
 
     def action_log_probs(self, decisions: Sequence[Decision]) -> Tensor:
@@ -229,8 +234,12 @@ class ActorCritic(nn.Module):
 
     # Value
 
-    def values(self, prompts: Sequence[str]) -> Tensor:
-        """Value of each prompt [B], differentiable in the critic and, with ``critic="adapted"``, in the adapter."""
+    def values(self, prompts: Sequence[Place]) -> Tensor:
+        """Value of each prompt [B], differentiable in the critic and, with ``critic="adapted"``, in the adapter.
+
+        Args:
+            prompts: Prompts, or token ids: of a prompt with the beginning of an action.
+        """
         different, index = unique_items(prompts) if self.share_work else (list(prompts), list(range(len(prompts))))
         features = (
             self._adapted_features(different) if self.critic_input == "adapted" else self._frozen_features(different)
@@ -238,10 +247,10 @@ class ActorCritic(nn.Module):
         values = self.critic(features).squeeze(-1)
         return values[torch.tensor(index, device=values.device)]
 
-    def _adapted_features(self, prompts: list[str]) -> Tensor:
+    def _adapted_features(self, prompts: list[Place]) -> Tensor:
         return torch.cat([self._last_hidden(chunk) for chunk in self._chunks(prompts)])
 
-    def _frozen_features(self, prompts: list[str]) -> Tensor:
+    def _frozen_features(self, prompts: list[Place]) -> Tensor:
         new = [prompt for prompt in prompts if prompt not in self._features]
         with torch.no_grad(), self._frozen_model():
             # On a CPU a row of its own costs nothing and makes the feature independent of its company, so that a
@@ -268,12 +277,15 @@ class ActorCritic(nn.Module):
         finally:
             self.model.train(training)
 
-    def _chunks(self, prompts: list[str]) -> list[list[str]]:
+    def _ids(self, prompt: Place) -> tuple[int, ...]:
+        return self.scorer.encoder.encode_prompt(prompt) if isinstance(prompt, str) else prompt
+
+    def _chunks(self, prompts: list[Place]) -> list[list[Place]]:
         """Prompts of similar length, at most ``token_budget`` positions a chunk, in the given order."""
-        chunks: list[list[str]] = []
+        chunks: list[list[Place]] = []
         longest = 0
         for prompt in prompts:
-            length = len(self.scorer.encoder.encode_prompt(prompt))
+            length = len(self._ids(prompt))
             if not chunks or max(longest, length) * (len(chunks[-1]) + 1) > self.scorer.token_budget:
                 chunks.append([])
                 longest = 0
@@ -281,9 +293,9 @@ class ActorCritic(nn.Module):
             longest = max(longest, length)
         return chunks
 
-    def _last_hidden(self, prompts: list[str]) -> Tensor:
+    def _last_hidden(self, prompts: list[Place]) -> Tensor:
         """Hidden state [B, H], float32, of the last token of each prompt."""
-        rows = [torch.tensor(self.scorer.encoder.encode_prompt(prompt)) for prompt in prompts]
+        rows = [torch.tensor(self._ids(prompt)) for prompt in prompts]
         lengths = torch.tensor([len(row) for row in rows])
         device = self.log_beta.device
         input_ids = nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)

@@ -101,9 +101,7 @@ class OnPolicyModule(L.LightningModule):
             terminated=rollout.terminated,
             truncated=rollout.truncated,
         )
-        advantages, returns = player_advantages(
-            transitions, rollout.values, rollout.players, self.gamma, self.gae_lambda
-        )
+        values, advantages, returns = self.estimate(rollout, transitions)
         states = rollout.flat_states()
         tasks = {episode.task for episode in rollout.episodes if episode.task is not None}
         self.episode_metrics.add_tasks(set().union(*gather(tasks, self._world_size)))
@@ -112,17 +110,32 @@ class OnPolicyModule(L.LightningModule):
         self.rollout_metrics.update(
             {
                 "rollout/unique_decisions": torch.tensor(len({state.decision for state in states}) / len(states)),
-                "value/explained_variance": explained_variance(rollout.values, returns),
+                # Of decisions, also where their returns are those of each choice in them.
+                "value/explained_variance": explained_variance(
+                    rollout.values.flatten(), returns.view(len(states), -1)[:, 0]
+                ),
             }
         )
         return Samples(
             states=states,
             actions=rollout.actions.flatten(),
             log_probs=rollout.log_probs.flatten(0, 1),
-            values=rollout.values.flatten(),
-            advantages=advantages.flatten(),
-            returns=returns.flatten(),
+            values=values,
+            advantages=advantages,
+            returns=returns,
         )
+
+    def estimate(self, rollout: Rollout, transitions: Transitions) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, advantage and return [B] of each of the rollout's decisions, or [B, M] of each choice in them.
+
+        Args:
+            rollout: S decisions in N environments, B = S * N.
+            transitions: What followed them.
+        """
+        advantages, returns = player_advantages(
+            transitions, rollout.values, rollout.players, self.gamma, self.gae_lambda
+        )
+        return rollout.values.flatten(), advantages.flatten(), returns.flatten()
 
     @property
     def _world_size(self) -> int:

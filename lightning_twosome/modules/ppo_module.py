@@ -3,6 +3,7 @@
 ::
 
     Samples [B] --policy_terms, batch_values--> log_probs [B, K], value [B]
+                --credited--> ratio, advantage, value [T] of each decision, or of each choice in it
                 --policy_loss, value_loss, entropy--> loss --backward--> actor and critic, clipped apart
                 --exact_kl--> stop of this iteration's update, the same on all processes
 """
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lightning_twosome import ppo
+from lightning_twosome.credit import WholeActions
 from lightning_twosome.modules.learner import Bounds, LearningModule
 from lightning_twosome.samples import Samples
 
@@ -59,6 +61,14 @@ class PPOModule(LearningModule):
         """Values [B] of a batch, differentiable."""
         raise TypeError(f"{type(self).__name__} must define batch_values(batch).")
 
+    def credited(self, batch: Samples) -> WholeActions:
+        """What has a ratio, an advantage and a value of its own: each decision, unless an algorithm looks into them."""
+        return WholeActions(batch.actions)
+
+    def credited_values(self, batch: Samples, credited: WholeActions) -> Tensor:
+        """Values [T] of what is credited, differentiable."""
+        return self.batch_values(batch)
+
     def on_iteration_start(self) -> None:
         """Begin an iteration."""
         super().on_iteration_start()
@@ -70,16 +80,20 @@ class PPOModule(LearningModule):
         if self._update_stopped:
             return torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0
         log_probs, added_loss = self.policy_terms(batch)
-        values = self.batch_values(batch)
         old_log_probs = batch.log_probs[:, : log_probs.shape[1]]
-        taken = batch.actions[:, None]
+        credited = self.credited(batch)
         policy_loss, diagnostics = ppo.policy_loss(
-            log_probs.gather(1, taken).squeeze(1),
-            old_log_probs.gather(1, taken).squeeze(1),
-            self._advantages(batch.advantages),
+            credited.log_probs(log_probs),
+            credited.log_probs(old_log_probs),
+            self._advantages(credited.flat(batch.advantages)),
             self.hparams["clip_coef"],
         )
-        value_loss = ppo.value_loss(values, batch.values, batch.returns, self.hparams["value_clip_coef"])
+        value_loss = ppo.value_loss(
+            self.credited_values(batch, credited),
+            credited.flat(batch.values),
+            credited.flat(batch.returns),
+            self.hparams["value_clip_coef"],
+        )
         entropy = ppo.entropy(log_probs)
         loss = policy_loss + self.hparams["value_coef"] * value_loss - self._entropy_coef() * entropy.mean()
         if added_loss is not None:

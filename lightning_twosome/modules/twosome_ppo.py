@@ -5,6 +5,8 @@
     prompt + actions --language model with adapter--> log_probs [B, K]     prompt --frozen model, MLP--> value [B]
     log_probs, value --PPOModule--> the update
     restatements     --language model, in the same pass--> consistency_loss, where consistency_coef is not 0
+
+``objective: poad`` credits the choices in an action instead of the action (arXiv 2405.15821, lightning_twosome.credit).
 """
 
 from __future__ import annotations
@@ -18,12 +20,21 @@ from torch import Tensor
 
 from lightning_twosome import ppo
 from lightning_twosome.agent import CriticInput, Normalization
+from lightning_twosome.credit import Choices, WholeActions, choice_advantages
+from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.modules.language_model_policy import LanguageModelPolicy
 from lightning_twosome.modules.learner import Bounds
 from lightning_twosome.modules.ppo_module import PPOModule
+from lightning_twosome.players import Transitions
+from lightning_twosome.rollout import Rollout
 from lightning_twosome.samples import Samples
+
+METHODS = {
+    "twosome": "aligned with an environment by PPO over the texts of its valid actions (arXiv 2401.14151)",
+    "poad": "aligned with an environment by PPO over the tokens of its valid actions (POAD, arXiv 2405.15821)",
+}
 
 
 class TwosomePPO(LanguageModelPolicy, PPOModule):
@@ -31,7 +42,9 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
 
     Args:
         language_model: What to load: a config, the same as a mapping, or a name.
-        normalization: "sum", "token", "word" or "character": what divides an action's log-probability.
+        objective: "twosome" gives each action one ratio and one advantage, "poad" each choice among valid next tokens.
+        normalization: "sum", "token", "word" or "character": what divides an action's log-probability; "trie" for the
+            product of its tokens' probabilities, each among the valid tokens at its place, POAD's policy.
         beta: Inverse temperature on the normalised scores, or "mean_count" for the mean count that the normalisation
             divides by.
         learn_beta: Train beta.
@@ -64,7 +77,6 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         UserError: A value is out of range, or the language model cannot be loaded.
     """
 
-    METHOD = "aligned with an environment by PPO over the texts of its valid actions (arXiv 2401.14151)"
     RANGES: ClassVar[Mapping[str, Bounds]] = {
         **PPOModule.RANGES, "beta_lr": (0, None), "consistency_coef": (0, None), "token_budget": (1, None),
     }  # fmt: skip
@@ -72,6 +84,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
     def __init__(
         self,
         language_model: LanguageModelConfig | str = "bundled",
+        objective: Literal["twosome", "poad"] = "twosome",
         normalization: Normalization = "word",
         beta: float | Literal["mean_count"] = 1.0,
         learn_beta: bool = False,
@@ -98,9 +111,12 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         gae_lambda: float = 0.95,
         return_window: int = 100,
     ) -> None:
-        super().__init__(gamma, gae_lambda, return_window, ("lr/beta", "loss/consistency"))
+        super().__init__(gamma, gae_lambda, return_window, ("lr/beta", "loss/consistency", "policy/choices"))
         self.save_hyperparameters(ignore=["language_model"])
         self.check_ranges()
+        if objective not in METHODS:
+            raise UserError(f"model.objective is {objective!r}; choose one of {', '.join(METHODS)}.")
+        self.METHOD = METHODS[objective]
         self.describe_language_model(language_model)
 
     def setup(self, stage: str) -> None:
@@ -159,6 +175,39 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
     def batch_values(self, batch: Samples) -> Tensor:
         """Values [B] of a batch."""
         return self.agent.values([decision.prompt for decision in batch.decisions]).float()
+
+    # Credit
+
+    def _choices(self, decisions: Sequence[Decision], actions: Tensor) -> Choices:
+        return Choices(self.agent.scorer.encoder, decisions, actions)
+
+    def estimate(self, rollout: Rollout, transitions: Transitions) -> tuple[Tensor, Tensor, Tensor]:
+        """Value, advantage and return of each decision [B], or with POAD of each choice [B, M]."""
+        if self.hparams["objective"] == "twosome":
+            return super().estimate(rollout, transitions)
+        decisions = [state.decision for state in rollout.flat_states()]
+        choices = self._choices(decisions, rollout.actions.flatten())
+        shape = rollout.actions.shape
+        values = choices.table(self.agent.values(choices.places).float().cpu())
+        real = choices.real.unflatten(0, shape)
+        advantages, returns = choice_advantages(
+            transitions, values.unflatten(0, shape), real, rollout.players, self.gamma, self.gae_lambda
+        )
+        return values, advantages.flatten(0, 1), returns.flatten(0, 1)
+
+    def credited(self, batch: Samples) -> WholeActions:
+        """Each decision, or with POAD each choice."""
+        if self.hparams["objective"] == "twosome":
+            return super().credited(batch)
+        choices = self._choices(batch.decisions, batch.actions)
+        self.update_metrics.update({"policy/choices": choices.real.sum() / len(batch)})
+        return choices
+
+    def credited_values(self, batch: Samples, credited: WholeActions) -> Tensor:
+        """Values of the prompts, or with POAD of the prefixes before each choice."""
+        if isinstance(credited, Choices):
+            return self.agent.values(credited.places).float()
+        return super().credited_values(batch, credited)
 
     def iteration_metrics(self) -> dict[str, Tensor | float]:
         """What is logged of the iteration's update."""

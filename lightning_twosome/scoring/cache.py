@@ -64,17 +64,19 @@ def score_cache(model: nn.Module, rows: Sequence[EncodedDecision], read: Read = 
 def _tables(rows: Sequence[EncodedDecision]) -> tuple[Tensor, np.ndarray, np.ndarray]:
     """Which row owns each action [Q]; and, stacked, predicting column and target: by the trunk, and by the action.
 
-    A trunk's last token predicts at most one token of an action; the action's own inputs predict the others.
+    A trunk's last token predicts at most the first token of an action; the action's own inputs predict the others. Each
+    token stands at its place among the action's tokens in both.
     """
     owner = np.repeat(np.arange(len(rows)), [len(row.suffixes) for row in rows])
     width = max(max(row.tokens) for row in rows)
-    first = np.stack([np.full((len(owner), 1), -1), np.zeros((len(owner), 1), dtype=np.int64)])
-    rest = np.stack([np.full((len(owner), width), -1), np.zeros((len(owner), width), dtype=np.int64)])
+    first = np.stack([np.full((len(owner), width), -1), np.zeros((len(owner), width), dtype=np.int64)])
+    rest = first.copy()
     flat = ((suffix, skip) for row in rows for suffix, skip in zip(row.suffixes, row.skipped, strict=True))
     for index, (suffix, skip) in enumerate(flat):
         if skip == 0:
             first[:, index, 0] = 0, suffix[0]
-        own = suffix[max(skip, 1) :]
-        rest[0, index, : len(own)] = np.arange(len(own)) + max(skip, 1) - 1
-        rest[1, index, : len(own)] = own
+        start = max(skip, 1)
+        own = slice(start - skip, len(suffix) - skip)
+        rest[0, index, own] = np.arange(start - 1, len(suffix) - 1)
+        rest[1, index, own] = suffix[start:]
     return torch.from_numpy(owner), first, rest

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# From logits, row, column and target to what is said of each action, as a sum over its tokens: [Q, ...].
+# From logits, row, column and target to what is said of each action: [Q, ...], where several passes over parts of its
+# tokens, each at its place in column and target, add up.
 Read = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
@@ -53,7 +54,12 @@ def trailing_logits(model: nn.Module, columns: int, **inputs: Any) -> Tensor:
 
 
 def action_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:
-    """Summed log-probability of each action: float32 [Q].
+    """Summed log-probability of each action: float32 [Q]; the arguments are those of :func:`token_log_prob`."""
+    return token_log_prob(logits, row, column, target).sum(dim=-1)
+
+
+def token_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:
+    """Log-probability of each token of each action: float32 [Q, A], 0 in padding.
 
     Args:
         logits: [R, C, V].
@@ -66,7 +72,7 @@ def action_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor)
     valid = column >= 0
     column = column.clamp(min=0)
     log_prob = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
-    return torch.where(valid, log_prob, 0.0).sum(dim=-1)
+    return torch.where(valid, log_prob, 0.0)
 
 
 def log_prob_and_misses(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:

@@ -25,7 +25,14 @@ from torch import Tensor, nn
 from lightning_twosome.decisions import EncodedDecision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import backbone, decoder_layers
-from lightning_twosome.scoring.forward import action_log_prob, base_model, model_device, model_dtype, trailing_logits
+from lightning_twosome.scoring.forward import (
+    Read,
+    action_log_prob,
+    base_model,
+    model_device,
+    model_dtype,
+    trailing_logits,
+)
 from lightning_twosome.scoring.probe import evaluating, probe_decisions, real_tolerance
 from lightning_twosome.scoring.tree import attention_mask, pack, score_table, score_tree
 
@@ -52,12 +59,12 @@ class FrozenLayers:
         if not any(parameter.is_meta for parameter in model.parameters()):
             self._check_exact()
 
-    def score(self, model: nn.Module, rows: Sequence[EncodedDecision]) -> Tensor:
+    def score(self, model: nn.Module, rows: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
         """Log-probabilities of all actions of all rows, one after the other: float32 [Q]."""
         boundary = self._boundaries(rows)
         with self._standing_in(0, self.layers, returned=self._padded(rows, boundary)):
             logits = self._forward(rows)
-        return action_log_prob(logits, *score_table(rows, logits.device))
+        return read(logits, *score_table(rows, logits.device))
 
     def clear(self) -> None:
         """Forgets all activations: needed only if weights below the boundary are replaced."""

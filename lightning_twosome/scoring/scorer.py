@@ -15,13 +15,14 @@ from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecisi
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import context_length
 from lightning_twosome.scoring.dropout import active_dropout
-from lightning_twosome.scoring.forward import Read, action_log_prob, base_model, model_device
+from lightning_twosome.scoring.forward import Read, action_log_prob, base_model, model_device, token_log_prob
 from lightning_twosome.scoring.frozen import FrozenLayers
 from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
 from lightning_twosome.scoring.rows import Method, Row, plan, split
 from lightning_twosome.scoring.scores import ActionScores
 from lightning_twosome.scoring.sharding import in_step, is_sharded
+from lightning_twosome.scoring.trie import trie_log_prob, whole_suffixes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -69,17 +70,37 @@ class ActionScorer:
         self.method = choose_method(model, method)
         self.frozen = self._frozen_layers(frozen_layers, activation_cache_size) if frozen_layers else None
 
-    def score(self, decisions: Sequence[Decision]) -> ActionScores:
+    def score(self, decisions: Sequence[Decision], trie: bool = False) -> ActionScores:
         """Log-probabilities and counts of every action of B decisions; every row is computed as given.
 
         Differentiable where gradients are enabled. If the decisions take more than one batch of ``token_budget``
         positions, each batch is then computed again in the backward pass, so that memory stays bounded.
 
+        Args:
+            decisions: The B decisions.
+            trie: Give :attr:`ActionScores.trie` too.
+
         Raises:
             UserError: If a decision cannot be scored, or dropout is active and the method shares computation.
         """
         encoded = [self.encoder.encode(decision) for decision in decisions]
+        if trie:
+            return self._score_with_trie(encoded)
         return collect(encoded, self.read(encoded), model_device(self.model))
+
+    def _score_with_trie(self, encoded: list[EncodedDecision]) -> ActionScores:
+        whole = [whole_suffixes(decision) for decision in encoded]
+        width = max((decision.target.shape[1] for decision in whole), default=0)
+        skipped = torch.tensor([skip for decision in encoded for skip in decision.skipped], dtype=torch.int64)
+        tokens = self._read(whole, partial(_padded_token_log_prob, width=width), frozen=True)
+        tokens = tokens.reshape(len(skipped), width)
+        own = torch.arange(width, device=tokens.device) >= skipped.to(tokens.device)[:, None]
+        device = model_device(self.model)
+        scores = collect(encoded, torch.where(own, tokens, 0.0).sum(dim=-1), device)
+        valid = scores.tokens > 0
+        log_prob = trie_log_prob(whole, tokens).to(device)
+        scores.trie = torch.full_like(scores.log_prob, -torch.inf).masked_scatter(valid, log_prob)
+        return scores
 
     def read(self, encoded: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
         """What ``read`` says of every action of decisions in tokens, in their order: [Q, ...].
@@ -92,6 +113,9 @@ class ActionScorer:
         Raises:
             UserError: Dropout is active and the method shares computation.
         """
+        return self._read(encoded, read, frozen=read is action_log_prob)
+
+    def _read(self, encoded: Sequence[EncodedDecision], read: Read, frozen: bool) -> Tensor:
         method = self._method_now()
         rows = split(encoded, method, self.token_budget)
         batches = plan(rows, method, self.token_budget, enough=self._enough())
@@ -100,17 +124,14 @@ class ActionScorer:
         if is_sharded(self.model):
             most, recompute = in_step(len(batches), recompute, device)
             idle = most - len(batches) if batches else 0
-        parts = [self._score_batch(method, batch, read, recompute) for batch in batches]
+        score = self.frozen.score if frozen and self.frozen is not None else method.score
+        parts = [self._score_batch(partial(score, read=read), batch, recompute) for batch in batches]
         # Repeats that count for nothing, so that this process gathers weights as often as the others.
-        parts += [0.0 * self._score_batch(method, batches[0], read, recompute).sum() for _ in range(idle)]
+        parts += [0.0 * self._score_batch(partial(score, read=read), batches[0], recompute).sum() for _ in range(idle)]
         return _in_order(batches, parts, device)
 
-    def _score_batch(self, method: Method, batch: list[Row], read: Read, recompute: bool) -> Tensor:
+    def _score_batch(self, score: Callable[..., Tensor], batch: list[Row], recompute: bool) -> Tensor:
         encoded = [row.encoded for row in batch]
-        if self.frozen is not None and read is action_log_prob:
-            score: Callable[..., Tensor] = self.frozen.score
-        else:
-            score = partial(method.score, read=read)
         if recompute:
             return checkpoint(score, self.model, encoded, use_reentrant=False)
         return score(self.model, encoded)
@@ -140,6 +161,12 @@ class ActionScorer:
     @staticmethod
     def _positions(method: Method, batches: list[list[Row]]) -> int:
         return sum(method.positions([row.encoded for row in batch]) for batch in batches)
+
+
+def _padded_token_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor, width: int) -> Tensor:
+    """Log-probability of each token, as wide in every batch: float32 [Q, width]."""
+    log_prob = token_log_prob(logits, row, column, target)
+    return torch.nn.functional.pad(log_prob, (0, width - log_prob.shape[1]))
 
 
 def choose_method(model: PreTrainedModel, requested: str) -> str:
