@@ -1,13 +1,17 @@
-"""Means of few and uneven figures with their uncertainty: bootstrap intervals and interquartile means.
+"""Means of few and uneven figures with their uncertainty: bootstrap intervals, interquartile means, censored times.
 
-Everything is seeded, so that the same values give the same interval.
+What is compared between training runs follows arXiv 2108.13264 (rliable): the interquartile mean, bootstrap intervals
+stratified over tasks, the probability of improvement. Everything is seeded, so that the same values give the same
+interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import CensoredData, ecdf
 
 RESAMPLES = 2000
 
@@ -32,17 +36,13 @@ def stratified_interval(
     generator = np.random.default_rng(0)
     means = np.zeros(resamples)
     for stratum in strata:
-        sample = np.asarray(stratum, dtype=np.float64)
-        draws = generator.integers(len(sample), size=(resamples, len(sample)))
-        means += sample[draws].mean(axis=1) / len(strata)
+        means += _resampled(stratum, generator, resamples).mean(axis=1) / len(strata)
     return _percentiles(means, confidence)
 
 
 def interquartile_mean(values: Sequence[float] | np.ndarray) -> float:
     """Mean of the middle half: a quarter of the values, rounded down, is left out at either end."""
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    cut = len(ordered) // 4
-    return float(ordered[cut : len(ordered) - cut].mean())
+    return float(_middle_means(np.asarray(values, dtype=np.float64)))
 
 
 def interquartile_interval(
@@ -56,9 +56,89 @@ def interquartile_interval(
         resamples: Number of resampled means.
     """
     generator = np.random.default_rng(0)
-    drawn = [np.asarray(runs)[generator.integers(len(runs), size=(resamples, len(runs)))] for runs in scores]
-    means = np.apply_along_axis(interquartile_mean, 1, np.concatenate(drawn, axis=1))
-    return _percentiles(means, confidence)
+    drawn = [_resampled(runs, generator, resamples) for runs in scores]
+    return _percentiles(_middle_means(np.concatenate(drawn, axis=1)), confidence)
+
+
+def probability_of_improvement(scores: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> float:
+    """How probably a run has a better score than another method's run on the same task; an equal one counts half.
+
+    Args:
+        scores: Each task's scores, one a run.
+        others: The other method's, with the same tasks.
+    """
+    return float(
+        np.mean([_better(np.asarray(a)[None], np.asarray(b)[None]) for a, b in zip(scores, others, strict=True)])
+    )
+
+
+def improvement_interval(
+    scores: Sequence[Sequence[float]],
+    others: Sequence[Sequence[float]],
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of :func:`probability_of_improvement`, both methods' runs resampled by task."""
+    generator = np.random.default_rng(0)
+    shares = np.zeros(resamples)
+    for own, other in zip(scores, others, strict=True):
+        drawn = _resampled(own, generator, resamples), _resampled(other, generator, resamples)
+        shares += _better(*drawn) / len(scores)
+    return _percentiles(shares, confidence)
+
+
+@dataclass(frozen=True)
+class TimeToEvent:
+    """How long something takes, of which some cases were not watched to its end.
+
+    Attributes:
+        median: Time by which half have it, by Kaplan and Meier's estimate; ``None`` where it is never that many.
+        restricted_mean: Mean time, where every time beyond ``horizon`` counts as the horizon.
+        horizon: The longest time that was watched.
+        reached: Number of cases that have it.
+        censored: Number of cases that were watched without it.
+    """
+
+    median: float | None
+    restricted_mean: float
+    horizon: float
+    reached: int
+    censored: int
+
+
+def time_to_event(times: Sequence[float], censored: Sequence[float]) -> TimeToEvent:
+    """Kaplan and Meier's estimate of the time until something happens.
+
+    Args:
+        times: Of the cases in which it has happened.
+        censored: How long the other cases were watched.
+    """
+    survival = ecdf(CensoredData(uncensored=list(times), right=list(censored))).sf
+    horizon = float(max([*times, *censored]))
+    half = survival.quantiles[survival.probabilities <= 0.5 + 1e-12]
+    edges = np.concatenate([[0.0], np.minimum(survival.quantiles, horizon), [horizon]])
+    heights = np.concatenate([[1.0], survival.probabilities])
+    area = float(np.sum(np.diff(edges) * heights))
+    return TimeToEvent(float(half[0]) if len(half) else None, area, horizon, len(times), len(censored))
+
+
+def _resampled(values: Sequence[float], generator: np.random.Generator, resamples: int) -> np.ndarray:
+    """``values`` drawn with replacement, [resamples, len(values)]."""
+    sample = np.asarray(values, dtype=np.float64)
+    return sample[generator.integers(len(sample), size=(resamples, len(sample)))]
+
+
+def _middle_means(values: np.ndarray) -> np.ndarray:
+    """Interquartile means along the last axis."""
+    ordered = np.sort(values, axis=-1)
+    cut = values.shape[-1] // 4
+    return ordered[..., cut : values.shape[-1] - cut].mean(axis=-1)
+
+
+def _better(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Share of pairs in which the first is larger, ties half; [..., runs] twice."""
+    difference = own[..., :, None] - others[..., None, :]
+    return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1))
 
 
 def _percentiles(means: np.ndarray, confidence: float) -> tuple[float, float]:
