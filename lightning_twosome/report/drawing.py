@@ -37,7 +37,7 @@ _LINK = "{http://www.w3.org/1999/xlink}href"
 WIDTH, HEIGHT = 3.5, 2.5  # inches of a panel
 DPI = 300
 
-_SETTINGS: dict[Any, Any] = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8.5, "axes.titlelocation": "left", "axes.labelsize": 8, "legend.fontsize": 8,
     "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "axes.linewidth": 0.7, "axes.spines.top": False,
     "axes.spines.right": False, "xtick.major.width": 0.7, "ytick.major.width": 0.7, "lines.linewidth": 1.5,
@@ -62,7 +62,7 @@ def svg(figure: Figure, index: int) -> str:
     """One panel as an SVG element for a page: no ids but its own, a title and a description for screen readers."""
     panel = figure.panels[index]
     buffer = io.BytesIO()
-    with rc_context({**_SETTINGS, "savefig.transparent": True}):
+    with rc_context({**SETTINGS, "savefig.transparent": True}):
         canvas = Canvas(figsize=(WIDTH, HEIGHT), layout="constrained")
         _draw(canvas.subplots(), panel, _Colours(placeholders=True))
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -73,7 +73,7 @@ def write_png(figure: Figure, path: Path) -> None:
     """The whole figure with its key at 300 dpi, on white."""
     columns = min(2, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         canvas = Canvas(figsize=(WIDTH * columns, HEIGHT * rows + 0.25), layout="constrained", facecolor="white")
         places = list(canvas.subplots(rows, columns, squeeze=False).flat)
         for axes, panel in zip(places, figure.panels, strict=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from fnmatch import fnmatch
 from pathlib import Path
@@ -71,7 +72,10 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     from lightning_twosome.study.tables import write_tables
 
     write_tables(study, cells)
-    for path in write_report(study, cells, str(options.study), options.x):
+    command = ["lightning-twosome", "study", str(options.study), "--report"]
+    command += ["--output", options.output] if options.output else []
+    command += ["--x", options.x] if options.x != "env_steps" else []
+    for path in write_report(study, cells, shlex.join(command), options.x):
         print(f"Wrote {path}")
     return 0
 

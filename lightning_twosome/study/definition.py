@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.errors import UserError
+
+LINES = 6  # of a figure of curves
 
 
 @dataclass
@@ -127,6 +130,7 @@ class Study:
         forgetting: Whether the offline forgetting suite is run (docs/forgetting.md).
         reference: The method that others are compared with; by default the first.
         curves: Patterns of the metrics that are kept over time.
+        panels: Figures of curves by name, with patterns of their methods; by default six methods each.
     """
 
     tasks: dict[str, StudyTask]
@@ -145,6 +149,28 @@ class Study:
             "policy/beta", "forgetting/mean_loss", "ledger/*",
         ]
     )  # fmt: skip
+    panels: dict[str, list[str]] = field(default_factory=dict)
+
+    def panels_of(self, methods: list[str]) -> dict[str, list[str]]:
+        """The methods of each figure of curves; the reference stands in every one, since it is what is compared with.
+
+        Args:
+            methods: Those that there are curves of, in order.
+        """
+        reference = [name for name in methods if name == self.reference]
+        if self.panels:
+            chosen = {
+                panel: [name for name in methods if any(fnmatch(name, pattern) for pattern in patterns)]
+                for panel, patterns in self.panels.items()
+            }
+        elif len(methods) <= LINES:
+            return {"": methods} if methods else {}
+        else:
+            rest = [name for name in methods if name != self.reference]
+            size = LINES - len(reference)
+            parts = [rest[start : start + size] for start in range(0, len(rest), size)]
+            chosen = {str(number): part for number, part in enumerate(parts, start=1)}
+        return {panel: list(dict.fromkeys([*reference, *names])) for panel, names in chosen.items() if names}
 
 
 def load_study(path: Path) -> Study:
