@@ -196,6 +196,7 @@ class RolloutDataModule(L.LightningDataModule):
         trainer: Any = self.trainer
         module = trainer.lightning_module
         start = time.perf_counter()
+        module.ledger.begin("rollout")
         module.on_rollout_start()
         with trainer.precision_plugin.forward_context(), module.acting():
             rollout = self._rollout(module)
@@ -206,6 +207,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.iteration += 1
         self.env_steps += self.steps_per_iteration
         self.rollout_seconds = time.perf_counter() - start
+        module.ledger.end()
         call_hook(trainer, "on_rollout_end", rollout)
         for episode in rollout.episodes:
             call_hook(trainer, "on_episode_end", episode)

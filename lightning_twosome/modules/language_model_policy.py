@@ -62,6 +62,7 @@ class LanguageModelPolicy(OnPolicyModule):
         language_model = self.load_language_model()
         self.actor_critic = ActorCritic(language_model, **self.agent_settings())
         self.language_model = language_model
+        self.ledger.watch_agent(self.agent)
         self.train()  # transformers gives models in evaluation mode, in which gradient checkpointing is silently off
         trainable = sum(parameter.numel() for parameter in self.agent.actor_parameters())
         critic = sum(parameter.numel() for parameter in self.agent.critic_parameters())
@@ -96,12 +97,16 @@ class LanguageModelPolicy(OnPolicyModule):
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""
-        return self.agent.remembered_log_probs([state.decision for state in states])
+        decisions = [state.decision for state in states]
+        self.ledger.asked_for_scores(decisions)
+        return self.agent.remembered_log_probs(decisions)
 
     def state_values(self, states: Sequence[State]) -> Tensor:
         """Value of every state [B], without gradient."""
+        prompts = [state.decision.prompt for state in states]
+        self.ledger.asked_for_values(prompts)
         with torch.no_grad():
-            return self.agent.values([state.decision.prompt for state in states])
+            return self.agent.values(prompts)
 
     # Learning
 

@@ -19,6 +19,8 @@ from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.hooks import call_hook
 from lightning_twosome.last_checkpoint import end_run_together
+from lightning_twosome.ledger import Ledger
+from lightning_twosome.ledger.callback import LedgerCallback
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.players import Transitions, player_advantages
 from lightning_twosome.ppo import explained_variance
@@ -42,6 +44,7 @@ class OnPolicyModule(L.LightningModule):
 
     Attributes:
         evaluated: Episodes of the last evaluation by whether they were greedy, at its end those of all processes.
+        ledger: What its runs have cost.
     """
 
     def __init__(self, gamma: float, gae_lambda: float, return_window: int) -> None:
@@ -53,7 +56,12 @@ class OnPolicyModule(L.LightningModule):
         self._update_seconds = 0.0
         self._batch_start = self._evaluation_start = time.perf_counter()
         self.evaluated: dict[bool, list[Episode]] = {}
+        self.ledger = Ledger()
         self._failure: EnvironmentFailure | None = None
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """What keeps :attr:`ledger`; a subclass adds its own to these."""
+        return [LedgerCallback()]
 
     # Acting
 

@@ -119,6 +119,8 @@ class SymbolicPPO(PPOModule):
         hidden = self.hparams["hidden"]
         self.actor = mlp(sizes.vector, hidden, sizes.actions, gain=0.01)
         self.critic = mlp(sizes.vector, hidden, 1, gain=1.0)
+        for network in (self.actor, self.critic):
+            self.ledger.watch(network)
         count = sum(parameter.numel() for parameter in self.parameters())
         rank_zero_only(logger.info)(
             f"SymbolicPPO: vector of {sizes.vector} numbers, {sizes.actions} actions, {count:,} parameters."
