@@ -9,10 +9,11 @@ A task and a method are layers on the configs of ``lightning-twosome fit``; docs
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
@@ -200,17 +201,33 @@ def load_study(path: Path) -> Study:
 
 
 def _typed(path: Path, content: Mapping[str, Any]) -> Study:
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Study, "study", fail_untyped=False)
     missing = [key for key in ("tasks", "methods", "seeds") if not content.get(key)]
     if missing:
         raise UserError(f"{path}: {missing[0]} is missing; a study needs tasks, methods and seeds.")
-    try:
-        parsed = parser.parse_object({"study": dict(content)})
-    except ArgumentError as error:
-        raise UserError(f"{path}: {one_sentence(error).replace('study.', '')}.") from error
-    study: Study = parser.instantiate_classes(parsed).study
+    for axis, kind in (("tasks", StudyTask), ("methods", Method)):
+        if not isinstance(content[axis], Mapping):
+            raise UserError(f"{path}: {axis} is no mapping of names; give each of the {axis} a name.")
+        for name, entry in content[axis].items():  # alone, so that a message can name it
+            _parsed(path, kind, entry, f"{axis}.{name}.")
+    study: Study = _parsed(path, Study, dict(content), "")
     return study
+
+
+def _parsed(path: Path, kind: type, content: Any, place: str) -> Any:
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: {place.rstrip('.')} is {content!r}; it must be a mapping, empty for no settings.")
+    names = [one.name for one in fields(kind)]
+    unknown = next((str(key) for key in content if key not in names), None)
+    if unknown is not None:
+        nearest = difflib.get_close_matches(unknown, names, n=1)
+        meant = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}."
+        raise UserError(f"{path}: {place}{unknown} is not known; {meant}")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, "content")
+    try:
+        return parser.instantiate_classes(parser.parse_object({"content": dict(content)})).content
+    except ArgumentError as error:
+        raise UserError(f"{path}: {one_sentence(error).replace('content.', place, 1)}.") from error
 
 
 def _expanded(path: Path, name: str, method: Method) -> list[tuple[str, Method]]:

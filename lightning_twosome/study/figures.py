@@ -81,12 +81,12 @@ def draw_forest(
                 continue
             task = list(estimates)[number]
             _forest(axes, estimates[task], names, PALETTE[number % len(PALETTE)])
-            axes.set_title(task, color=INK)
-            axes.set_xlabel(label, color=INK)
+            title = task
             if task in level:
-                line = level[task]
-                axes.axvline(line.value, color=MUTED, linestyle=(0, (1, 1.5)), linewidth=1.1, label=line.label)
-                axes.legend(frameon=False, loc="lower left", fontsize=7)
+                axes.axvline(level[task].value, color=MUTED, linestyle=(0, (1, 1.5)), linewidth=1.1)
+                title += f" (dotted: {level[task].label})"
+            axes.set_title(title, color=INK)
+            axes.set_xlabel(label, color=INK)
         canvas.savefig(path, dpi=DPI)
     return path
 
@@ -102,4 +102,6 @@ def _forest(axes: Any, estimates: Mapping[str, Estimate], names: list[str], colo
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
+    for spine in axes.spines.values():
+        spine.set_color(MUTED)
     axes.tick_params(colors=MUTED, labelcolor=INK, length=2.5)

@@ -67,9 +67,9 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
     lines = [
         f"{len(done)} of {len(cells)} cells are finished. Returns are discounted, of the sampled policy, from "
         f"{study.evaluation.episodes} episodes a seed after training. IQM: interquartile mean over seeds. Intervals "
-        f"are 95 % percentile bootstrap intervals over seeds, stratified over tasks. Solved: seeds whose final {column} is "
-        f"at least {study.threshold.value:g}. Steps: environment steps until an evaluation during training reached it, "
-        "median by Kaplan and Meier's estimate and mean up to the longest run, with the seeds that never did as "
+        f"are 95 % percentile bootstrap intervals over seeds, stratified over tasks. Solved: seeds whose final "
+        f"{column} is at least {study.threshold.value:g}. Steps: environment steps until an evaluation during training "
+        "reached it, median by Kaplan and Meier's estimate and mean up to the longest run, with the seeds that never did as "
         f"censored. Better: probability that a seed has a higher return than one of {study.reference}.",
         "",
     ]
@@ -130,7 +130,7 @@ def _forests(study: Study, estimates: dict[str, dict[str, MethodEstimates]], fol
     better = {task: methods for task, methods in better.items() if methods}
     if better:
         label = f"P(higher return than {study.reference})"
-        even = {task: Level(0.5, "even") for task in better}
+        even = {task: Level(0.5, "as good") for task in better}
         made["Probability of improvement"] = draw_forest(better, label, even, folder / "improvement.png")
     return made
 

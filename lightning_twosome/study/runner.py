@@ -58,6 +58,7 @@ class Runner:
         self.waiting = [cell for cell in cells if not cell.done]
         self.attempts = dict.fromkeys(self.waiting, 0)
         self.failed: dict[Cell, str] = {}
+        self.skipped: list[Cell] = []
         self.workers: list[_Worker] = []
 
     def run(self) -> dict[Cell, str]:
@@ -94,11 +95,14 @@ class Runner:
             self.display.begun(cell)
 
     def _next(self) -> Cell | None:
-        """The first cell that waits for no other; those whose start has failed fail too."""
-        failed = {cell.folder for cell in self.failed}
-        for cell in [cell for cell in self.waiting if cell.after in failed]:
+        """The first cell that waits for no other; with a cell go those that start from it."""
+        failed, skipped = ({cell.folder for cell in gone} for gone in (self.failed, self.skipped))
+        for cell in [cell for cell in self.waiting if cell.after in failed | skipped]:
             self.waiting.remove(cell)
-            self._fail(cell, "the cell that it starts from has failed.")
+            if cell.after in failed:
+                self._fail(cell, "the cell that it starts from has failed.")
+            else:
+                self._skip(cell)
         unfinished = {cell.folder for cell in self.waiting} | {w.cell.folder for w in self.workers if w.cell}
         return next((cell for cell in self.waiting if cell.after not in unfinished), None)
 
@@ -125,7 +129,7 @@ class Runner:
         if kind == "failed":
             self._again_or_fail(cell, content)
         elif kind == "busy":
-            self._fail(cell, "another study is at it right now.")
+            self._skip(cell)
         else:
             self.display.done(cell)
             self.finished()
@@ -145,6 +149,11 @@ class Runner:
             self.waiting.insert(0, cell)
         else:
             self._fail(cell, sentence)
+
+    def _skip(self, cell: Cell) -> None:
+        self.skipped.append(cell)
+        self.display.left(cell)
+        self.display.line(f"{cell.label} is left to another start of this study, which is at it.")
 
     def _fail(self, cell: Cell, sentence: str) -> None:
         self.failed[cell] = sentence
