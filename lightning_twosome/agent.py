@@ -248,11 +248,16 @@ class ActorCritic(nn.Module):
         return values[torch.tensor(index, device=values.device)]
 
     def _adapted_features(self, prompts: list[Place]) -> Tensor:
-        return torch.cat([self._last_hidden(chunk) for chunk in self._chunks(prompts)])
+        chunks = self._chunks(prompts)
+        hidden, idle = [self._last_hidden(chunk) for chunk in chunks], 0
+        if is_sharded(self.model) and not self.scorer.in_step.inside:
+            idle = in_step(len(chunks), False, self.log_beta.device)[0] - len(chunks)
+        unneeded = [0.0 * self._last_hidden(chunks[0]).sum() for _ in range(idle)]
+        return torch.cat(hidden) + sum(unneeded)
 
     def _frozen_features(self, prompts: list[Place]) -> Tensor:
         new = [prompt for prompt in prompts if prompt not in self._features]
-        with torch.no_grad(), self._frozen_model():
+        with torch.no_grad(), self._frozen_model(), self.scorer.in_step.until_all_are_done():
             # On a CPU a row of its own costs nothing and makes the feature independent of its company, so that a
             # resumed run, which
             # computes them anew, equals the uninterrupted one bit by bit.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from lightning_twosome.agent import ActorCritic
+from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, LanguageModelConfig
 from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.scoring.sharding import data_parallel, is_sharded, shard
 from lightning_twosome.trained_weights import check_weights, kept_names, kept_weights
 from lightning_twosome.vector_env import State
 
@@ -56,9 +60,21 @@ class LanguageModelPolicy(OnPolicyModule):
             raise UserError(f"model.beta is {beta!r}; it must be a positive number or 'mean_count'.")
 
     def configure_model(self) -> None:
-        """Load the language model and put the critic on it, once the whole config has been found right."""
-        if self.actor_critic is not None:
-            return
+        """Load the language model, put the critic on it, and spread it over processes where a strategy wants that."""
+        if self.actor_critic is None:
+            self._load()
+        if self.device_mesh is not None and not is_sharded(self.agent.model):
+            self._shard(data_parallel(self.device_mesh))
+
+    def _shard(self, mesh: DeviceMesh) -> None:
+        if self.hparams.get("frozen_layers"):
+            raise UserError(
+                f"model.frozen_layers={self.hparams['frozen_layers']} skips layers that the other processes gather "
+                "weights for: set it to 0 where ModelParallelStrategy spreads the weights, or use strategy ddp."
+            )
+        shard(self.agent.model, mesh)
+
+    def _load(self) -> None:
         language_model = self.load_language_model()
         self.actor_critic = ActorCritic(language_model, **self.agent_settings())
         self.language_model = language_model
@@ -94,6 +110,21 @@ class LanguageModelPolicy(OnPolicyModule):
             self.agent.initialize_beta([state.decision for state in self.data.example_states()])
 
     # Acting
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Without gradient and in evaluation mode, with sharded weights until all processes are done.
+
+        An environment that fails in one process ends the run in all of them where they meet next.
+        """
+        failure = None
+        with super().acting(), self.agent.scorer.in_step.until_all_are_done():
+            try:
+                yield
+            except EnvironmentFailure as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """Log-probability of every offered action [B, K], ``-inf`` in padding, without gradient."""

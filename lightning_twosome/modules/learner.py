@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
+from lightning.pytorch.strategies import ModelParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -13,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 from lightning_twosome.errors import UserError
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.scoring.sharding import average_gradients, clip_gradient_norm
 
 Bounds = tuple[float, float | None]
 
@@ -112,7 +114,7 @@ class LearningModule(OnPolicyModule):
             if gradient_clip_algorithm == "value":
                 torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
             else:
-                torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+                clip_gradient_norm(parameters, gradient_clip_val)
 
     # An iteration
 
@@ -146,6 +148,8 @@ class LearningModule(OnPolicyModule):
 
         By hand, since a fused optimizer's step leaves no mark on the weights' versions.
         """
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            average_gradients([p for group in optimizer.param_groups for p in group["params"]])
         self.update_metrics.update({f"lr/{g['name']}": torch.tensor(g["lr"]) for g in optimizer.param_groups})
         self.forget()
 

@@ -21,6 +21,7 @@ from lightning_twosome import ppo
 from lightning_twosome.credit import WholeActions
 from lightning_twosome.modules.learner import Bounds, LearningModule
 from lightning_twosome.samples import Samples
+from lightning_twosome.scoring.sharding import plain
 
 PPO_METRICS = (
     "loss/policy", "loss/value", "loss/total", "policy/entropy", "policy/effective_actions", "policy/kl", "policy/k1",
@@ -78,7 +79,7 @@ class PPOModule(LearningModule):
         """PPO's loss on one batch of decisions."""
         parameters = (*self.actor_parameters(), *self.critic_parameters())
         if self._update_stopped:
-            return torch.stack([parameter.sum() for parameter in parameters]).sum() * 0.0
+            return torch.stack([plain(parameter).sum() for parameter in parameters]).sum() * 0.0
         log_probs, added_loss = self.policy_terms(batch)
         old_log_probs = batch.log_probs[:, : log_probs.shape[1]]
         credited = self.credited(batch)

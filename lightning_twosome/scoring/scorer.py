@@ -21,7 +21,7 @@ from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
 from lightning_twosome.scoring.rows import Method, Row, plan, split
 from lightning_twosome.scoring.scores import ActionScores
-from lightning_twosome.scoring.sharding import in_step, is_sharded
+from lightning_twosome.scoring.sharding import InStep, in_step, is_sharded
 from lightning_twosome.scoring.trie import trie_log_prob, whole_suffixes
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class ActionScorer:
         method: The method in use.
         encoder: The memoised tokenisation.
         frozen: The remembered outputs of the frozen layers, or ``None``.
+        in_step: Keeps processes in step where the model's weights are spread over them.
 
     Raises:
         UserError: If the method is unknown or not exact for this model.
@@ -68,6 +69,7 @@ class ActionScorer:
         self.token_budget = token_budget
         self.encoder = DecisionEncoder(tokenizer, context_length(model))
         self.method = choose_method(model, method)
+        self.in_step = InStep(model)
         self.frozen = self._frozen_layers(frozen_layers, activation_cache_size) if frozen_layers else None
 
     def score(self, decisions: Sequence[Decision], trie: bool = False) -> ActionScores:
@@ -121,7 +123,7 @@ class ActionScorer:
         batches = plan(rows, method, self.token_budget, enough=self._enough())
         recompute = torch.is_grad_enabled() and self._positions(method, batches) > self.token_budget
         device, idle = model_device(self.model), 0
-        if is_sharded(self.model):
+        if is_sharded(self.model) and not self.in_step.inside:
             most, recompute = in_step(len(batches), recompute, device)
             idle = most - len(batches) if batches else 0
         score = self.frozen.score if frozen and self.frozen is not None else method.score
