@@ -41,7 +41,9 @@ class Note(Callback):
 
     def _keep(self, trainer):
         if "policy/kl" in trainer.callback_metrics:
-            self.logged.append({k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith("time/")})
+            self.logged.append(
+                {k: float(v) for k, v in trainer.callback_metrics.items() if not k.startswith(("time/", "ledger/"))}
+            )
 
 
 def fit(folder, processes, num_envs, module=None, data=None, ckpt_path=None, callbacks=(), **settings):
@@ -61,7 +63,7 @@ def fit(folder, processes, num_envs, module=None, data=None, ckpt_path=None, cal
     return {
         "weights": toys.trainable(made),
         "logged": note.logged,
-        "results": {k: float(v) for k, v in trainer.logged_metrics.items() if not k.startswith("time/")},
+        "results": {k: float(v) for k, v in trainer.logged_metrics.items() if not k.startswith(("time/", "ledger/"))},
         "prompts": note.prompts,
         "actions": note.actions,
         "normal": note.normal,

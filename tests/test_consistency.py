@@ -36,7 +36,7 @@ def data(**changes):
 
 
 def without_times(logged):
-    return {name: value for name, value in logged.items() if not name.startswith("time/")}
+    return {name: value for name, value in logged.items() if not name.startswith(("time/", "ledger/"))}
 
 
 def restatements(samples):

@@ -27,7 +27,11 @@ class Record(Callback):
         self._keep(trainer)
 
     def _keep(self, trainer):
-        logged = {name: float(value) for name, value in trainer.logged_metrics.items() if not name.startswith("time/")}
+        logged = {
+            name: float(value)
+            for name, value in trainer.logged_metrics.items()
+            if not name.startswith(("time/", "ledger/"))
+        }
         if "loss/policy" in logged:
             self.epochs[int(logged["env_steps"])] = logged
 
@@ -188,7 +192,11 @@ def test_load_from_checkpoint_gives_the_trained_policy(saved, tmp_path):
         toys.module(seed=5, target_kl=0.05), toys.data(), ckpt_path=str(saved), weights_only=True, verbose=False
     )
     first, second = (
-        {name: value for name, value in found[0].items() if name != "step" and not name.startswith("time/")}
+        {
+            name: value
+            for name, value in found[0].items()
+            if name != "step" and not name.startswith(("time/", "ledger/"))
+        }
         for found in (results, by_path)
     )
     assert first == second and "val/return" in first
