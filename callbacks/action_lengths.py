@@ -78,7 +78,7 @@ class ActionLengths(L.Callback):
     def _measure(self, trainer: L.Trainer, module: Any) -> dict[str, Any]:
         agent = module.agent
         with isolate_rng(), agent.untouched(), module.acting(), trainer.precision_plugin.forward_context():
-            scores: ActionScores = agent.scorer.score(self._asked)
+            scores: ActionScores = agent.scorer.score(self._asked, trie=True)
         policies = {name: normalize(scores, name) for name in NORMALIZATIONS}
         beta = float(agent.beta)
         return {

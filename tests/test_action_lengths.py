@@ -49,7 +49,7 @@ def test_callback_writes_the_policy_and_every_normalisation_and_leaves_training_
     toys.assert_equal_weights(*weights)
     found = json.loads((tmp_path / "action_lengths.json").read_text())
     assert found["normalization"] in found["before"]["normalizations"]
-    assert set(found["before"]["normalizations"]) == {"sum", "token", "word", "character"}
+    assert set(found["before"]["normalizations"]) == {"sum", "token", "word", "character", "trie"}
     assert found["before"]["policy"] == found["before"]["normalizations"][found["normalization"]], "beta is 1"
     assert found["after"]["policy"] != found["before"]["policy"]
     assert 0 < found["decisions"] <= 12
