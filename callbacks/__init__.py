@@ -2,6 +2,7 @@
 
 from .action_lengths import ActionLengths
 from .before_and_after import BeforeAndAfter
+from .cost_table import CostTable
 from .environment_budget import EnvironmentBudget
 from .episode_recorder import EpisodeRecorder
 from .evaluation_report import EvaluationReport
@@ -13,6 +14,7 @@ from .transcript import TranscriptWriter
 __all__ = [
     "ActionLengths",
     "BeforeAndAfter",
+    "CostTable",
     "EnvironmentBudget",
     "EpisodeRecorder",
     "EvaluationReport",

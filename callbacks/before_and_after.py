@@ -57,7 +57,9 @@ class BeforeAndAfter(L.Callback):
     def _measure(self, trainer: L.Trainer, module: Any) -> dict[str, Any]:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         with data.evaluation_env() as env, module.acting(), trainer.precision_plugin.forward_context():
-            played = play_episodes(module, env, self._seeds(data), module.gamma)
+            with module.ledger.phase("evaluation"):
+                played = play_episodes(module, env, self._seeds(data), module.gamma)
+                module.ledger.count_samples(sum(one.episode.length for one in played))
             result: dict[str, Any] = summarize([one.episode for one in played])
             if hasattr(module, "language_model"):
                 result |= self._language(module)

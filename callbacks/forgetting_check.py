@@ -235,5 +235,5 @@ def _adapted_model(module: Any) -> PeftModel:
 @contextmanager
 def _contained(trainer: L.Trainer, module: Any) -> Iterator[None]:
     """Nothing that training uses is changed: random states, modes of modules, gradients."""
-    with isolate_rng(), module.acting(), trainer.precision_plugin.forward_context():
+    with isolate_rng(), module.acting(), trainer.precision_plugin.forward_context(), module.ledger.phase("forgetting"):
         yield

@@ -8,18 +8,25 @@ from typing import Any
 import lightning as L
 
 from lightning_twosome.callbacks.before_and_after import BeforeAndAfter
+from lightning_twosome.ledger.axis import STEPS, axis_label, check_axis
 from lightning_twosome.tasks import best_possible_return
 
 
 class LearningCurve(L.Callback):
-    """Draw return and success against environment steps to ``learning_curve.png`` in the run folder.
+    """Draw return and success, against environment steps or a cost, to ``learning_curve.png`` in the run folder.
 
     Args:
         every_n_epochs: Iterations between two drawings; the last iteration is always drawn.
+        x: What is on the x axis: "env_steps", or a column of the ledger, such as "ledger/flops".
+
+    Raises:
+        UserError: ``x`` is none of these.
     """
 
-    def __init__(self, every_n_epochs: int = 20) -> None:
+    def __init__(self, every_n_epochs: int = 20, x: str = STEPS) -> None:
+        check_axis(x, "LearningCurve.x")
         self.every_n_epochs = every_n_epochs
+        self.x = x
         self.training: list[dict[str, float]] = []
         self.evaluations: list[dict[str, float]] = []
         self.optimum: float | None = None
@@ -49,9 +56,11 @@ class LearningCurve(L.Callback):
 
     def _note(self, trainer: L.Trainer, rows: list[dict[str, float]], values: dict[str, float]) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        module: Any = trainer.lightning_module
+        costs = {} if self.x == STEPS else {self.x: module.ledger.metrics(trainer.world_size)[self.x]}
         steps = float(data.env_steps)
         if "return" in values and not (rows and rows[-1]["env_steps"] == steps):  # a resumed epoch may end twice
-            rows.append({"env_steps": steps, **values})
+            rows.append({"env_steps": steps, **costs, **values})
 
     def draw(self, trainer: L.Trainer) -> None:
         """Write the picture."""
@@ -66,7 +75,7 @@ class LearningCurve(L.Callback):
             self._draw_quantity(axes, quantity, color, evaluations)
         if self.optimum is not None:
             axes.axhline(self.optimum, color="tab:blue", linestyle=":", linewidth=1, label="best possible return")
-        axes.set_xlabel("environment steps")
+        axes.set_xlabel(axis_label(self.x))
         axes.set_ylabel("discounted return, share of successes")
         axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
@@ -79,21 +88,21 @@ class LearningCurve(L.Callback):
     def _before(self, trainer: L.Trainer) -> list[dict[str, float]]:
         """The evaluation before training, where :class:`BeforeAndAfter` has made one."""
         callbacks = [callback for callback in trainer.callbacks if isinstance(callback, BeforeAndAfter)]  # type: ignore[attr-defined]
-        return [{"env_steps": 0.0, **callback.before} for callback in callbacks if callback.before]
+        return [{self.x: 0.0, **callback.before} for callback in callbacks if callback.before]
 
     def _draw_quantity(self, axes: Any, quantity: str, color: str, evaluations: list[dict[str, float]]) -> None:
         """Evaluations with intervals; training, whose first episodes to end are the short ones, thin beside them."""
-        training = [(row["env_steps"], row[quantity]) for row in self.training if quantity in row]
+        training = [(row[self.x], row[quantity]) for row in self.training if row.keys() >= {quantity, self.x}]
         if training:
             axes.plot(*zip(*training, strict=True), color=color, alpha=0.35, linewidth=1, label=f"{quantity}, training")
-        rows = [row for row in evaluations if quantity in row]
+        rows = [row for row in evaluations if row.keys() >= {quantity, self.x}]
         if rows:
-            steps, middle = [row["env_steps"] for row in rows], [row[quantity] for row in rows]
+            places, middle = [row[self.x] for row in rows], [row[quantity] for row in rows]
             # Not below 0, which rounding makes of equal values and matplotlib refuses.
             below = [max(0.0, row[quantity] - row[f"{quantity}_low"]) for row in rows]
             above = [max(0.0, row[f"{quantity}_high"] - row[quantity]) for row in rows]
             style = {"fmt": "o-", "markersize": 4, "capsize": 3, "linewidth": 1.5, "color": color}
-            axes.errorbar(steps, middle, (below, above), label=f"{quantity}, evaluation, 95 % interval", **style)
+            axes.errorbar(places, middle, (below, above), label=f"{quantity}, evaluation, 95 % interval", **style)
 
     def state_dict(self) -> dict[str, Any]:
         """What has been drawn so far."""

@@ -34,7 +34,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
-from lightning_twosome.callbacks import EnvironmentBudget, EvaluationReport, RolloutProgressBar, TranscriptWriter
+from lightning_twosome.callbacks import (
+    CostTable,
+    EnvironmentBudget,
+    EvaluationReport,
+    RolloutProgressBar,
+    TranscriptWriter,
+)
 from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.data import RolloutDataModule
@@ -261,6 +267,8 @@ class TwosomeCLI(LightningCLI):
             added.append(RolloutProgressBar())
         if self.subcommand in ("fit", "validate", "test") and not _has(own, EvaluationReport):
             added.append(EvaluationReport())
+        if self.subcommand == "fit" and not _has(own, CostTable):
+            added.append(CostTable())
         if self.subcommand == "predict" and not _has(own, TranscriptWriter):
             added.append(TranscriptWriter())
         return added

@@ -28,8 +28,17 @@ from lightning_twosome.processes import gather
 
 OTHER = "other"
 PHASES = ("rollout", "update", "evaluation", "forgetting", OTHER)
-TOTALS = ("env_samples", "tokens_forward", "tokens_backward", "flops", "useful_flops", "naive_flops", "saved")
-"""Columns of the ledger that curves can be drawn over, beside seconds."""
+TOTALS = (
+    "env_samples",
+    "tokens_forward",
+    "tokens_backward",
+    "flops",
+    "useful_flops",
+    "naive_flops",
+    "saved",
+    "seconds",
+)
+"""What is logged of all phases together."""
 
 
 @dataclass
@@ -277,7 +286,7 @@ def metrics_of(accounts: Accounts) -> dict[str, float]:
     """Totals by the names under which they are logged."""
     summed = {
         name: sum(getattr(account, name) for account in accounts.values())
-        for name in ("tokens_forward", "tokens_backward", "flops", "useful_flops", "naive_flops")
+        for name in ("tokens_forward", "tokens_backward", "flops", "useful_flops", "naive_flops", "seconds")
     }
     summed["env_samples"] = accounts["rollout"].samples if "rollout" in accounts else 0.0
     summed["saved"] = saved_share(summed["flops"], summed["naive_flops"])

@@ -148,7 +148,9 @@ class Meter:
             work, useful = _plain_work(arguments[0])
         kind = self._kind()
         if self._watch is not None:
-            self._profiles[kind] = self._watch.profile(work, _pair_cost(network) if self.is_language_model else (0.0, 0.0))
+            self._profiles[kind] = self._watch.profile(
+                work, _pair_cost(network) if self.is_language_model else (0.0, 0.0)
+            )
             self._watch = None
         self.report(self, Call(self._profiles[kind], work, useful, result.requires_grad))
 
@@ -273,7 +275,7 @@ class _Attention:
 
 
 def _attentions(network: nn.Module) -> dict[nn.Module, tuple[nn.Module, str, bool]]:
-    """For each matrix of an attention: the innermost module called so, which input it makes, and if it is a LoRA's B."""
+    """Of each matrix of an attention: the innermost module called so, which input it makes, whether it is LoRA's B."""
     parts: dict[nn.Module, tuple[nn.Module, str, bool]] = {}
     for module in network.modules():  # from the outside in
         if "Attention" in type(module).__name__:

@@ -1,0 +1,37 @@
+"""What a training has cost, in one table at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from rich.console import Console
+from rich.table import Table
+
+from lightning_twosome.ledger.accounts import metrics_of
+from lightning_twosome.ledger.table import COLUMNS, cost_rows, to_json
+
+
+class CostTable(L.Callback):
+    """Print tokens, FLOPs, seconds and memory by phase after ``fit``, and write them to ``ledger.json``.
+
+    The command line adds it to every training. docs/ledger.md says what is counted.
+    """
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Print and write the module's ledger."""
+        accounts = pl_module.ledger.totals(trainer.world_size)
+        if not trainer.is_global_zero:
+            return
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {"phases": to_json(accounts), "metrics": metrics_of(accounts)}
+        (folder / "ledger.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        table = Table(title="What it cost; saved: share of the FLOPs of the plain loop that were not spent")
+        for number, column in enumerate(COLUMNS):
+            table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        for row in cost_rows(accounts):
+            table.add_row(*row)
+        Console().print(table)
