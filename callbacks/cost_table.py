@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -29,9 +30,19 @@ class CostTable(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         content = {"phases": to_json(accounts), "metrics": metrics_of(accounts)}
         (folder / "ledger.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        table = Table(title="What it cost; saved: share of the FLOPs of the plain loop that were not spent")
-        for number, column in enumerate(COLUMNS):
-            table.add_column(column, justify="right" if number else "left", no_wrap=True)
-        for row in cost_rows(accounts):
-            table.add_row(*row)
-        Console().print(table)
+        Console().print(_table(cost_rows(accounts)))
+
+
+def _table(rows: list[list[str]]) -> Table:
+    """Fits a terminal of 80 columns."""
+    table = Table(
+        title="What it cost; saved: share of the plain loop's FLOPs",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for number, column in enumerate(COLUMNS):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row, end_section=row is rows[-2])
+    return table

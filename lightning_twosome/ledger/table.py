@@ -8,10 +8,7 @@ from typing import Any
 
 from lightning_twosome.ledger.accounts import Account, Accounts, saved_share
 
-COLUMNS = (
-    "phase", "decisions", "tokens forward", "tokens backward", "FLOPs", "useful", "saved", "seconds", "FLOP/s",
-    "peak memory",
-)  # fmt: skip
+COLUMNS = ("phase", "samples", "tokens", "backward", "FLOPs", "useful", "saved", "seconds", "FLOP/s", "GiB")
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
 
@@ -36,7 +33,7 @@ def _row(name: str, account: Account) -> list[str]:
         f"{saved:.1%}" if known and saved else "",
         f"{account.seconds:,.1f}",
         scaled(account.flops / account.seconds) if known and account.seconds else "",
-        f"{account.memory / 2**20:,.0f} MiB" if account.memory else "",
+        f"{account.memory / 2**30:.2f}" if account.memory else "",
     ]
 
 
