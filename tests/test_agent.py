@@ -39,11 +39,11 @@ def scored_positions(made):
     """Lists the sizes of what the scorer is asked for."""
     sizes = []
     score = made.scorer.score
-    made.scorer.score = lambda batch: (sizes.append(len(batch)), score(batch))[1]
+    made.scorer.score = lambda batch, **settings: (sizes.append(len(batch)), score(batch, **settings))[1]
     return sizes
 
 
-@pytest.mark.parametrize("normalization", ["sum", "token", "word", "character"])
+@pytest.mark.parametrize("normalization", ["sum", "token", "word", "character", "trie"])
 def test_sharing_changes_no_probability(repeated, normalization):
     shared = agent(normalization=normalization)
     apart = agent(normalization=normalization, share_work=False)
@@ -164,7 +164,7 @@ def test_the_memory_does_not_outlive_a_switched_off_adapter(repeated):
 
 def test_beta_starts_at_the_mean_count():
     actions = ("go", "walk on", "pick up the red apple")
-    for normalization, mean in (("word", 8 / 3), ("character", (2 + 7 + 21) / 3), ("sum", 1.0)):
+    for normalization, mean in (("word", 8 / 3), ("character", (2 + 7 + 21) / 3), ("sum", 1.0), ("trie", 1.0)):
         made = agent(normalization=normalization, beta="mean_count")
         assert made.beta_from_counts
         made.initialize_beta([Decision("You", actions)])

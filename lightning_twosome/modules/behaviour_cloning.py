@@ -38,7 +38,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
 
     Args:
         language_model: What to load: a config, the same as a mapping, or a name.
-        normalization: "sum", "token", "word" or "character": what divides an action's log-probability.
+        normalization: "sum", "token", "word" or "character": what divides an action's log-probability; or "trie".
         beta: Inverse temperature on the normalised scores, or "mean_count" for the mean count that the normalisation
             divides by.
         critic: "frozen" or "adapted".

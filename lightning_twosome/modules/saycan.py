@@ -39,7 +39,7 @@ class SayCan(FrozenPolicy, LearningModule):
         examples: Text that is put before every prompt as it stands: solved examples of other tasks.
         affordance: "offered" or "learned".
         greedy: Take the best action always, as SayCan does; else sample by the product of the two.
-        normalization: "sum", "token", "word" or "character": what divides an action's log-probability.
+        normalization: "sum", "token", "word" or "character": what divides an action's log-probability; or "trie".
         beta: Inverse temperature on the normalised scores, or "mean_count" for the mean count that the normalisation
             divides by.
         scoring: "auto", "tree", "cache" or "duplicate".

@@ -38,7 +38,7 @@ class ZeroShot(FrozenPolicy):
 
     Args:
         language_model: What to load: a config, the same as a mapping, or a name. Its ``lora`` is not looked at.
-        normalization: "sum", "token", "word" or "character": what divides an action's log-probability.
+        normalization: "sum", "token", "word" or "character": what divides an action's log-probability; or "trie".
         beta: Inverse temperature on the normalised scores, or "mean_count" for the mean count that the normalisation
             divides by.
         scoring: "auto", "tree", "cache" or "duplicate".
