@@ -69,7 +69,7 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
         f"{study.evaluation.episodes} episodes a seed after training. IQM: interquartile mean over seeds. Intervals "
         f"are 95 % percentile bootstrap intervals over seeds, stratified over tasks. Solved: seeds whose final "
         f"{column} is at least {study.threshold.value:g}. Steps: environment steps until an evaluation during training "
-        "reached it, median by Kaplan and Meier's estimate and mean up to the longest run, with the seeds that never did as "
+        "reached it, median by Kaplan and Meier's estimate and mean up to the longest run; seeds that never did are "
         f"censored. Better: probability that a seed has a higher return than one of {study.reference}.",
         "",
     ]

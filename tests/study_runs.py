@@ -1,0 +1,54 @@
+"""A study of seconds, for the tests of the runner."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lightning_twosome.study.cells import Cell, make_cells
+from lightning_twosome.study.definition import Study, load_study
+from tests.cli_runs import quick_config, save_tiny
+
+STUDY = """\
+seeds: [1, 2]
+output: {output}
+evaluation: {{episodes: 6}}
+threshold: {{metric: val/return, value: -0.35}}
+tasks:
+  Corridor: {{configs: [quick.yaml], scores: {{random: -0.5, optimum: 0.6}}}}
+methods:
+  word: {{set: {{trainer.max_epochs: 3}}}}
+  zero-shot: {{command: test, alone: true, configs: [zero.yaml]}}
+"""
+ZERO = """\
+trainer: {{accelerator: cpu}}
+model: {{class_path: lightning_twosome.ZeroShot, init_args: {{language_model: {model}}}}}
+data:
+  class_path: lightning_twosome.RolloutDataModule
+  init_args: {{env: {{class_path: tests.study_env.Fatal}}, eval_num_envs: 2}}
+"""
+CHANGING = ("seconds", "ledger/")  # columns that two equal runs differ in
+
+
+def small_study(folder: Path, output: str = "study", text: str = STUDY) -> Path:
+    """Write the study with its configs and its tiny model; returns its file."""
+    model = folder / "model"
+    if not model.exists():
+        save_tiny(model)
+        quick_config(folder, model, "{class_path: tests.study_env.Fatal}")
+        (folder / "zero.yaml").write_text(ZERO.format(model=model))
+    path = folder / f"{output}.yaml"
+    path.write_text(text.format(output=folder / output))
+    return path
+
+
+def read(path: Path) -> tuple[Study, list[Cell]]:
+    """The study and its cells."""
+    study = load_study(path)
+    return study, make_cells(study, path.parent)
+
+
+def tables(folder: Path) -> dict[str, pd.DataFrame]:
+    """Both tables of a study's folder without times."""
+    results, curves = (pd.read_csv(folder / f"{name}.csv") for name in ("results", "curves"))
+    kept = [name for name in results.columns if not name.startswith(CHANGING)]
+    return {"results": results[kept], "curves": curves[~curves.metric.str.startswith(CHANGING)]}

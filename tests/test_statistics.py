@@ -1,0 +1,56 @@
+"""Statistics over runs on literals; interquartile mean and probability of improvement were compared with rliable 1.2.0."""
+
+import numpy as np
+import pytest
+
+from lightning_twosome.statistics import (
+    improvement_interval,
+    interquartile_mean,
+    probability_of_improvement,
+    time_to_event,
+)
+
+# Five runs on two tasks of one method, and of another.
+SCORES = [[0.1, 0.6, -0.5, 1.3, -0.7], [-0.1, 0.1, 0.4, 0.9, -1.3]]
+OTHERS = [[-0.1, -1.8, -0.7, -0.0, 0.9], [0.5, 0.3, 0.3, 0.8, 1.5]]
+
+
+def test_interquartile_mean_over_runs_and_tasks():
+    # of ten, two at either end: -0.1, 0.1, 0.1, -0.5, 0.4, 0.6 are left
+    assert interquartile_mean(np.concatenate(SCORES)) == pytest.approx(0.6 / 6)
+
+
+def test_probability_of_improvement_counts_pairs_of_each_task_and_ties_half():
+    assert probability_of_improvement([[1.0, 3.0]], [[2.0, 2.0]]) == 0.5
+    assert probability_of_improvement([[1.0, 2.0]], [[2.0]]) == 0.25, "one pair of two is even"
+    assert probability_of_improvement([[1.0], [5.0]], [[0.0, 0.0, 0.0], [9.0]]) == 0.5, "tasks weigh alike"
+    forth, back = probability_of_improvement(OTHERS, SCORES), probability_of_improvement(SCORES, OTHERS)
+    assert forth + back == pytest.approx(1.0)
+
+
+def test_the_interval_of_an_improvement_holds_it_and_shrinks_with_runs():
+    few = improvement_interval(OTHERS, SCORES)
+    assert few[0] < probability_of_improvement(OTHERS, SCORES) < few[1]
+    many = improvement_interval([runs * 9 for runs in OTHERS], [runs * 9 for runs in SCORES])
+    assert many[1] - many[0] < (few[1] - few[0]) / 2
+    assert improvement_interval([[1.0, 2.0]], [[0.0]]) == (1.0, 1.0)
+
+
+def test_times_are_estimated_after_kaplan_and_meier():
+    # Five cases: 4/5 are left after 1; of the three that are still watched at 3, two have it then: 4/5 * 1/3.
+    made = time_to_event([1, 3, 3], [2, 5])
+    assert (made.median, made.horizon, made.reached, made.censored) == (3.0, 5.0, 3, 2)
+    assert made.restricted_mean == pytest.approx(1 * 1 + 2 * 4 / 5 + 2 * 4 / 15)
+
+
+def test_what_half_the_cases_never_have_has_no_median():
+    made = time_to_event([2], [8, 8])
+    assert made.median is None and made.restricted_mean == pytest.approx((2 + 8 + 8) / 3)
+    assert time_to_event([], [4, 4]).restricted_mean == 4.0
+    assert time_to_event([], [4, 4]).median is None
+
+
+def test_without_censoring_it_is_the_ordinary_median_and_mean():
+    made = time_to_event([1, 2, 9], [])
+    assert (made.median, made.restricted_mean, made.censored) == (2.0, pytest.approx(4.0), 0)
+    assert time_to_event([0, 0], []).restricted_mean == 0.0
