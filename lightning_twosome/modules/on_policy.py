@@ -19,7 +19,7 @@ from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.hooks import call_hook
 from lightning_twosome.last_checkpoint import end_run_together
-from lightning_twosome.ledger import Ledger
+from lightning_twosome.ledger.accounts import Ledger
 from lightning_twosome.ledger.callback import LedgerCallback
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.players import Transitions, player_advantages
