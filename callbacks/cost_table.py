@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from lightning_twosome.ledger.accounts import metrics_of
+from lightning_twosome.ledger.phases import metrics_of
 from lightning_twosome.ledger.table import COLUMNS, cost_rows, to_json
 
 
@@ -39,7 +39,7 @@ def _table(rows: list[list[str]]) -> Table:
         title="What it cost; saved: share of the plain loop's FLOPs",
         box=SIMPLE_HEAD,
         pad_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     for number, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)

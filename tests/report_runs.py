@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 from PIL import Image
 
+from lightning_twosome.ledger.phases import Account
+
+COSTS = Account(96, 5e4, 2e4, 4e9, 3e9, 1e11, 50.0, 2.0**30)
 STEPS = [8.0 * i for i in range(1, 13)]
 # A prompt may hold anything; here what would break out of an attribute, a tag and a formula of matplotlib.
 NASTY = """<script>alert("1")</script> $x_1$ & 'quoted'"""
@@ -26,10 +30,11 @@ def write_run(
         seed: Its seed, on which its numbers depend.
         normalization: A setting that tells groups apart.
         env: Its task.
-        parts: config, results, lengths, forgetting, tests, episodes, evaluations.
+        parts: config, results, lengths, forgetting, tests, episodes, costs, evaluations.
     """
     folder.mkdir(parents=True)
-    has = {name: parts.get(name, True) for name in ("config", "results", "lengths", "forgetting", "tests", "episodes")}
+    names = ("config", "results", "lengths", "forgetting", "tests", "episodes", "costs")
+    has = {name: parts.get(name, True) for name in names}
     noise = random.Random(f"{seed} {normalization}")
     _metrics(folder, noise, parts.get("evaluations", True))
     if has["config"]:
@@ -40,6 +45,8 @@ def write_run(
         _json(folder / "action_lengths.json", lengths(noise, normalization))
     if has["forgetting"]:
         _json(folder / "forgetting.json", forgetting(noise))
+    if has["costs"]:
+        _json(folder / "ledger.json", {"phases": {"rollout": asdict(COSTS), "update": asdict(COSTS)}})
     if has["tests"]:
         _tests(folder / "generalization.csv", noise)
     if has["episodes"]:
@@ -74,7 +81,7 @@ def _metrics(folder: Path, noise: random.Random, evaluations: bool) -> None:
                 "policy/effective_actions": 2.5, "policy/update_stopped": float(number == 0),
                 "rollout/return": step / 100 + noise.random() / 10, "rollout/success": 0.5,
                 "time/env_steps_per_second": 100 + noise.random(), "time/rollout_seconds": 1.0,
-                "time/update_seconds": 2.0, "value/explained_variance": 0.3,
+                "time/update_seconds": 2.0, "value/explained_variance": 0.3, "ledger/flops": 1e6 * step,
             }
         )  # fmt: skip
         if number % 4 == 3 and evaluations:

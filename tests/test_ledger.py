@@ -17,7 +17,7 @@ from lightning_twosome.agent import ActorCritic
 from lightning_twosome.callbacks import CostTable, LearningCurve
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel
-from lightning_twosome.ledger import Ledger
+from lightning_twosome.ledger.accounts import Ledger
 from lightning_twosome.ledger.flops import language_work
 from lightning_twosome.ledger.table import COLUMNS, cost_rows, from_json, scaled
 from tests import tiny_models, toys

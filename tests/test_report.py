@@ -22,7 +22,7 @@ from tests.report_runs import NASTY, write_run
 
 SECTIONS = [
     "Results", "Learning curves", "Entropy and KL divergence", "Normalisation and action length", "Forgetting",
-    "Generalisation", "Episodes", "Time", "Configuration",
+    "Generalisation", "Episodes", "Time", "Cost", "Configuration",
 ]  # fmt: skip
 VOID = {"meta", "link", "img", "path", "circle", "use", "br"}
 
@@ -80,7 +80,7 @@ def check_page(path: Path) -> Page:
         assert not address.startswith("#") or address[1:] in page.ids
     for target in re.findall(r"url\((.*?)\)", text):
         assert target.startswith("#") and target[1:] in page.ids
-    assert [re.sub(r"^\d\. ", "", heading) for heading in page.text("h2")] == SECTIONS
+    assert [re.sub(r"^\d+\. ", "", heading) for heading in page.text("h2")] == SECTIONS
     assert all(found.get("alt") for tag, found in page.attributes if tag == "img")
     assert all(found.get("aria-label") for tag, found in page.attributes if tag == "svg" and "id" in found)
     assert "nan" not in page.all_text().lower()
@@ -103,6 +103,18 @@ def test_page_of_one_run(tmp_path):
     assert not re.search(r"is written by|are written by", text), "nothing is missing"
     assert re.search(r"after, greedy 1 – 0\.\d{3} – –", text), "one greedy episode has no interval"
     assert "early, since its KL divergence passed target_kl , in 1 of 12 iterations" in text
+
+
+def test_costs_and_curves_over_them(tmp_path):
+    runs = [write_run(tmp_path / f"seed-{seed}", seed) for seed in range(2)]
+    (path,) = report([str(folder) for folder in runs], output=str(tmp_path / "page.html"), x="ledger/flops")
+    page = check_page(path)
+    assert "made 8.00 GFLOP" in page.all_text() and "200 GFLOP, of which 96.0% were saved" in page.all_text()
+    assert re.search(r"total 192 100 k 40.0 k 8.00 G 75% 96.0% 100.0 80.0 M 1.00", page.all_text())
+    figures = {found["id"]: found["aria-label"] for tag, found in page.attributes if tag == "svg" and "id" in found}
+    assert figures["learning-curve-1"].startswith("discounted return against FLOPs.")
+    places = curve([load_run(folder) for folder in runs], "val/return", "return", "ledger/flops").steps
+    assert places == [0, 32e6, 64e6, 96e6]
 
 
 def test_page_of_several_seeds_averages_them(tmp_path):
@@ -128,11 +140,11 @@ def test_page_of_two_settings_lays_them_over_each_other(tmp_path):
 
 def test_page_of_a_run_with_metrics_alone_says_what_makes_the_rest(tmp_path):
     nothing = dict.fromkeys(
-        ("config", "results", "lengths", "forgetting", "tests", "episodes", "evaluations"), False
+        ("config", "results", "lengths", "forgetting", "tests", "episodes", "costs", "evaluations"), False
     )  # fmt: skip
     text = page_of(tmp_path, write_run(tmp_path / "run", **nothing)).all_text()
     for source in ("BeforeAndAfter", "ActionLengths", "ForgettingCheck", "lightning-twosome test", "EpisodeRecorder",
-                   "lightning-twosome fit", "check_val_every_n_epoch"):  # fmt: skip
+                   "lightning-twosome fit", "check_val_every_n_epoch", "CostTable"):  # fmt: skip
         assert source in text
 
 
@@ -307,12 +319,15 @@ def mistakes(tmp_path: Path) -> dict[str, tuple[list[object], str]]:
         "output": ([run_dir, "--output", tmp_path], "is a folder; with format='html' name a file"),
         "figures": ([run_dir, "--format", "png", "--output", run_dir / "config.yaml"], "name a folder"),
         "format": ([run_dir, "--format", "pdf"], "format"),
+        "axis": ([run_dir, "--x", "loss/total"], "x is 'loss/total'; it must be one of env_steps,"),
+        "not logged": ([run_dir, "--x", "ledger/seconds"], "has not logged ledger/seconds: draw its curves against"),
     }
 
 
 @pytest.mark.parametrize(
     "name",
-    ["missing", "file", "empty", "started", "folder of runs", "tasks", "broken", "output", "figures", "format"],
+    ["missing", "file", "empty", "started", "folder of runs", "tasks", "broken", "output", "figures", "format", "axis",
+     "not logged"],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_sentence(name, tmp_path, capsys):
     arguments, sentence = mistakes(tmp_path)[name]

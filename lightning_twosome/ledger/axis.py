@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.ledger.accounts import PHASES
+from lightning_twosome.ledger.phases import PHASES
 
 STEPS = "env_steps"
 _LABELS = {

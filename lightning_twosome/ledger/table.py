@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from lightning_twosome.ledger.accounts import Account, Accounts, saved_share
+from lightning_twosome.ledger.phases import Account, Accounts, saved_share
 
 COLUMNS = ("phase", "samples", "tokens", "backward", "FLOPs", "useful", "saved", "seconds", "FLOP/s", "GiB")
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")

@@ -9,6 +9,7 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.ledger.axis import STEPS, check_axis
 from lightning_twosome.report.drawing import write_png
 from lightning_twosome.report.groups import group_runs
 from lightning_twosome.report.page import render, write_page
@@ -31,7 +32,11 @@ def report_command(arguments: list[str]) -> int:
 
 
 def report(
-    runs: list[str], output: str | None = None, format: Literal["html", "png"] = "html", title: str | None = None
+    runs: list[str],
+    output: str | None = None,
+    format: Literal["html", "png"] = "html",
+    title: str | None = None,
+    x: str = STEPS,
 ) -> list[Path]:
     """Write a report of runs of one task: a page, or its figures alone.
 
@@ -41,15 +46,20 @@ def report(
             one that all runs lie in.
         format: "html": one page that needs no network; "png": the figures alone, 300 dpi, on white.
         title: Heading of the page; by default the task.
+        x: What learning curves are drawn against: env_steps, or a total of the ledger, such as ledger/flops.
 
     Returns:
         What was written.
 
     Raises:
-        UserError: A run is missing or has no metrics, the runs are of different tasks, or ``output`` is a folder where
-            it must be a file, or the other way round.
+        UserError: A run is missing or has no metrics, the runs are of different tasks, ``output`` is a folder where
+            it must be a file, or the other way round, or ``x`` is no such column or one that a run has not logged.
     """
+    check_axis(x, "x")
     loaded = load_runs(runs)
+    without = next((run for run in loaded if x != STEPS and x not in run.columns), None)
+    if without is not None:
+        raise UserError(f"{str(without.folder)!r} has not logged {x}: draw its curves against {STEPS}.")
     target = (
         Path(output) if output is not None else _common(loaded) / ("report.html" if format == "html" else "figures")
     )
@@ -57,7 +67,7 @@ def report(
         wanted, found = ("a file", "a folder") if format == "html" else ("a folder", "a file")
         raise UserError(f"output={str(target)!r} is {found}; with format={format!r} name {wanted}.")
     groups = group_runs(loaded)
-    sections = all_sections(groups)
+    sections = all_sections(groups, x)
     if format == "png":
         written = [target / f"{figure.name}.png" for section in sections for figure in section.figures()]
         target.mkdir(parents=True, exist_ok=True)

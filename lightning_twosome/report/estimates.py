@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 
 from scipy.special import stdtrit
 
+from lightning_twosome.ledger.axis import STEPS
 from lightning_twosome.report.runs import Run
 
 CONFIDENCE = 0.95
@@ -45,7 +46,7 @@ def over_runs(values: Sequence[float]) -> Estimate:
 
 @dataclass(frozen=True)
 class Curve:
-    """Means by environment step, with intervals where there are any."""
+    """Means by environment step, or by what else they are drawn against, with intervals where there are any."""
 
     steps: list[float]
     estimates: list[Estimate]
@@ -63,19 +64,22 @@ class Curve:
         return low, [min(ceiling, estimate.high) for estimate in self.estimates if estimate.high is not None]
 
 
-def curve(runs: Sequence[Run], name: str, start: str | None = None) -> Curve:
+def curve(runs: Sequence[Run], name: str, start: str | None = None, x: str = STEPS) -> Curve:
     """A metric against environment steps: over several runs where all have it, of one run with its own intervals.
 
     Args:
         runs: Runs of one config.
         name: The metric.
         start: Quantity of ``before_and_after.json`` that is its value at step 0.
+        x: What else it is drawn against: a metric that rises, of which each step has the mean over the runs.
     """
     columns = [_column(run, name, start) for run in runs]
-    steps = sorted(set.intersection(*(set(column) for column in columns)))
+    places = [{0.0: 0.0, **run.columns[x]} for run in runs] if x != STEPS else []
+    steps = sorted(set.intersection(*(set(column) for column in columns), *(set(place) for place in places)))
+    drawn = [fmean(place[step] for place in places) for step in steps] if places else steps
     if len(runs) > 1:
-        return Curve(steps, [over_runs([column[step].mean for column in columns]) for step in steps])
-    return Curve(steps, [columns[0][step] for step in steps])
+        return Curve(drawn, [over_runs([column[step].mean for column in columns]) for step in steps])
+    return Curve(drawn, [columns[0][step] for step in steps])
 
 
 def _column(run: Run, name: str, start: str | None) -> dict[float, Estimate]:

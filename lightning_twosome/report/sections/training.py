@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 from typing import Any
 
+from lightning_twosome.ledger import axis
 from lightning_twosome.report.content import Figure, Level, Missing, Panel, Section, Series, Table, Text
 from lightning_twosome.report.estimates import curve, number, thinned
 from lightning_twosome.report.groups import Group
@@ -21,19 +22,19 @@ _ALWAYS = ("rollout", "update", "evaluation")
 _NO_RANGE = (float("-inf"), float("inf"))
 
 
-def learning_curves(groups: Sequence[Group]) -> Section:
-    """Return and success, of evaluations and, thin behind them, of training episodes."""
+def learning_curves(groups: Sequence[Group], x: str = axis.STEPS) -> Section:
+    """Return and success, of evaluations and, thin behind them, of training episodes, against ``x``."""
     section = Section("learning-curves", "Learning curves")
     panels = []
     for quantity, title, limits in (("return", "discounted return", _NO_RANGE), ("success", "success", (0.0, 1.0))):
-        series = [s for i, group in enumerate(groups) for s in _curves(group, quantity, i, limits)]
+        series = [s for i, group in enumerate(groups) for s in _curves(group, quantity, i, limits, x)]
         if series:
-            panels.append(Panel(title, STEPS, series, _optimum(groups) if quantity == "return" else ()))
+            panels.append(Panel(title, axis.axis_label(x), series, _optimum(groups) if quantity == "return" else ()))
     if not panels:
         section.blocks.append(Missing("No episode has ended yet, so that there is no return to draw."))
         return section
     section.blocks.append(Figure("learning-curve", _caption(groups), panels, data=True))
-    by_task = _by_task(groups)
+    by_task = _by_task(groups, x)
     section.blocks += [] if by_task is None else [by_task]
     if not any(group.have("val/return") for group in groups):
         section.blocks.append(
@@ -44,29 +45,31 @@ def learning_curves(groups: Sequence[Group]) -> Section:
     return section
 
 
-def _by_task(groups: Sequence[Group]) -> Figure | None:
+def _by_task(groups: Sequence[Group], x: str) -> Figure | None:
     """Evaluations of the tasks of a mixture, each in a panel."""
     names = [name for group in groups for run in group.runs for name in run.columns]
     tasks = dict.fromkeys(match[1] for name in names if (match := re.fullmatch(r"val/(.+)/return", name)))
     panels = []
     for task in tasks:
-        series = [s for i, group in enumerate(groups) for s in _curves(group, "return", i, _NO_RANGE, f"{task}/")]
-        panels.append(Panel(f"discounted return, {task}", STEPS, series))
+        series = [s for i, group in enumerate(groups) for s in _curves(group, "return", i, _NO_RANGE, x, f"{task}/")]
+        panels.append(Panel(f"discounted return, {task}", axis.axis_label(x), series))
     return (
         Figure("learning-curves-by-task", f"The same by task. {seeds(groups)}.", panels, data=True) if panels else None
     )
 
 
-def _curves(group: Group, quantity: str, colour: int, limits: tuple[float, float], task: str = "") -> list[Series]:
+def _curves(
+    group: Group, quantity: str, colour: int, limits: tuple[float, float], x: str, task: str = ""
+) -> list[Series]:
     """Evaluations with their intervals, from the measurement before training on, and training as it is logged."""
     made = []
     evaluated, trained = f"val/{task}{quantity}", f"rollout/{task}{quantity}"
     if group.have(evaluated):
-        drawn = curve(group.runs, evaluated, None if task else quantity)
+        drawn = curve(group.runs, evaluated, None if task else quantity, x)
         low, high = drawn.ends(*limits)
         made.append(Series(labelled(group, "evaluation"), drawn.steps, drawn.y, low, high, colour))
     if group.have(trained):
-        drawn = thinned(curve(group.runs, trained))
+        drawn = thinned(curve(group.runs, trained, x=x))
         made.append(Series(labelled(group, "training"), drawn.steps, drawn.y, (), (), colour, "faint"))
     return made
 
