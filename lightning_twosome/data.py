@@ -27,7 +27,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.hooks import call_hook
 from lightning_twosome.last_checkpoint import end_run_together
 from lightning_twosome.loaders import EpisodeLoader, RolloutLoader
-from lightning_twosome.processes import gather
+from lightning_twosome.processes import deal, gather, joined_state, part_of_state
 from lightning_twosome.rollout import (
     EVALUATION_STREAM,
     MINIBATCH_STREAM,
@@ -105,7 +105,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._eval_env: TextVectorEnv | None = None
         self._test_envs: dict[str, TextVectorEnv] = {}
         self._restored: dict[str, Any] | None = None
-        self._gathered: list[dict[str, Any]] = []
+        self._kept: dict[str, Any] = {}
         self._check_arguments()
 
     def _training_tasks(self) -> list[Task]:
@@ -155,7 +155,7 @@ class RolloutDataModule(L.LightningDataModule):
         """Fix the seed, the same in all processes; try the environments, so that mistakes show before long work."""
         if stage == "fit":  # nothing of an earlier fit goes on, unless a checkpoint is loaded after this
             self.samples, self.batches_done = None, 0
-            self._restored, self._gathered = None, []
+            self._restored, self._kept = None, {}
         if self.seed is None:
             seed = torch.initial_seed() % 2**31
             self.seed = seed if self.trainer is None else self.trainer.strategy.broadcast(seed)
@@ -192,18 +192,20 @@ class RolloutDataModule(L.LightningDataModule):
         return RolloutLoader(self)
 
     def collect(self) -> Samples:
-        """A fresh rollout, as samples."""
+        """A fresh rollout of all processes, as samples: every process has all of them."""
         trainer: Any = self.trainer
         module = trainer.lightning_module
         start = time.perf_counter()
         module.ledger.begin("rollout")
         module.on_rollout_start()
-        with trainer.precision_plugin.forward_context(), module.acting():
+        with trainer.precision_plugin.forward_context():
             rollout = self._rollout(module)
-            samples = module.samples(rollout)
+            with module.acting():
+                own = module.samples(rollout)
+            samples = self._of_all_processes(own)
+            module.count_rollout(rollout, samples)
             if module.packing_matters:
-                batches = self.minibatches(self.iteration, fixed=True)[: self.num_minibatches // self.update_epochs]
-                module.refresh_log_probs(samples, batches)
+                self._refresh_log_probs(module, samples)
         self.iteration += 1
         self.env_steps += self.steps_per_iteration
         self.rollout_seconds = time.perf_counter() - start
@@ -217,15 +219,34 @@ class RolloutDataModule(L.LightningDataModule):
         failure = rollout = None
         try:
             policy = module.rollout_policy(self.collector.env)
-            rollout = self.collector.collect(policy, module.gamma, self.iteration)
+            with module.acting():
+                rollout = self.collector.collect(policy, module.gamma, self.iteration)
         except EnvironmentFailure as error:
             failure = error
         end_run_together(failure, self.trainer)
         assert rollout is not None
         return rollout
 
+    def _of_all_processes(self, own: Samples) -> Samples:
+        if self._world_size == 1:
+            return own
+        parts = [Samples.from_state_dict(part) for part in gather(own.state_dict(), self._world_size)]
+        return Samples.joined(parts, self.num_steps)
+
+    def _refresh_log_probs(self, module: Any, samples: Samples) -> None:
+        """Let each process score again what it will learn from, and all processes have the result."""
+        batches = self.minibatches(self.iteration, fixed=True)[: self.num_minibatches // self.update_epochs]
+        with module.acting():
+            module.refresh_log_probs(samples, batches)
+        rows = torch.from_numpy(np.concatenate(batches))
+        for index, log_probs in gather((rows, samples.log_probs[rows]), self._world_size):
+            samples.log_probs[index] = log_probs
+
     def minibatches(self, iteration: int, fixed: bool) -> list[np.ndarray]:
-        """Index of the decisions of each optimizer step of an iteration.
+        """Index of this process's decisions in each optimizer step of an iteration, among those of all processes.
+
+        Whatever the number of processes, the same decisions are in a step. Each process takes equally many, its own
+        first, whose critic features it has.
 
         Args:
             iteration: Number of the iteration.
@@ -233,16 +254,17 @@ class RolloutDataModule(L.LightningDataModule):
                 company.
         """
         assert self.seed is not None
-        size = self.num_envs * self.num_steps
-        generator = random_generator(self.seed, MINIBATCH_STREAM, self._rank, iteration)
-        first = np.split(generator.permutation(size), size // self.minibatch_size)
+        size = self.steps_per_iteration
+        generator = random_generator(self.seed, MINIBATCH_STREAM, 0, iteration)
+        first = np.split(generator.permutation(size), self.num_minibatches // self.update_epochs)
         epochs = [first]
         for _ in range(self.update_epochs - 1):
             if fixed:
                 epochs.append([first[i] for i in generator.permutation(len(first))])
             else:
                 epochs.append(np.split(generator.permutation(size), len(first)))
-        return [batch for epoch in epochs for batch in epoch]
+        owner = np.arange(size) // self.num_envs % self._world_size
+        return [deal(batch, owner, self._world_size)[self._rank] for epoch in epochs for batch in epoch]
 
     # Evaluation
 
@@ -304,16 +326,15 @@ class RolloutDataModule(L.LightningDataModule):
     # Checkpoints
 
     def gather_state(self) -> None:
-        """Gather every process's state, where all of them are: :meth:`state_dict` then needs no communication."""
+        """Gather every process's episodes, where all of them are: :meth:`state_dict` then needs no communication."""
         assert self.samples is not None and self.trainer is not None
         module: Any = self.trainer.lightning_module
-        own = {
-            "collector": self.collector.state_dict(),
+        self._kept = {
+            "collector": joined_state(gather(self.collector.state_dict(), self._world_size)),
             "episode_metrics": {name: tensor.cpu() for name, tensor in module.episode_metrics.state_dict().items()},
             "rollout_metrics": {name: tensor.cpu() for name, tensor in module.rollout_metrics.state_dict().items()},
             "samples": self.samples.state_dict(),
         }
-        self._gathered = gather(own, self._world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the data stands: counters, unfinished episodes, the rollout in use and the batches taken from it."""
@@ -324,15 +345,18 @@ class RolloutDataModule(L.LightningDataModule):
             "env_steps": self.env_steps,
             "rollout": self._rollout_settings(),
             "batches_done": self.batches_done if in_use else 0,
-            "processes": [
-                {name: value for name, value in state.items() if in_use or name != "samples"}
-                for state in self._gathered
-            ],
+            "world_size": self._world_size,
+            **{name: value for name, value in self._kept.items() if in_use or name != "samples"},
         }
 
     def _rollout_settings(self) -> dict[str, int]:
-        names = ("num_envs", "num_steps", "update_epochs", "minibatch_size")
-        return {name: getattr(self, name) for name in names}
+        """Sizes over all processes."""
+        return {
+            "num_envs": self.num_envs * self._world_size,
+            "num_steps": self.num_steps,
+            "update_epochs": self.update_epochs,
+            "minibatch_size": self.minibatch_size * self._world_size,
+        }
 
     def _batches_an_epoch(self) -> int:
         """Batches after which Lightning ends the epoch, ``limit_train_batches`` included."""
@@ -345,7 +369,8 @@ class RolloutDataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where a checkpoint left off.
 
-        With another number of processes the counters go on and the episodes begin afresh.
+        Another number of processes goes on exactly with the same number of environments in all; with another one, the
+        counters go on and the episodes begin afresh.
         """
         self.seed = state_dict["seed"]
         self.iteration = state_dict["iteration"]
@@ -367,18 +392,21 @@ class RolloutDataModule(L.LightningDataModule):
         done: int = state["batches_done"]
         if done and state["rollout"] != self._rollout_settings():
             raise UserError(
-                f"The checkpoint was written in the middle of an iteration with data settings {state['rollout']}, "
-                f"this run has {self._rollout_settings()}: resume with the same ones, or from a checkpoint at the end "
-                "of an epoch."
+                f"The checkpoint was written in the middle of an iteration with data settings {state['rollout']} over "
+                f"all processes, this run has {self._rollout_settings()}: resume with the same ones, or from a "
+                "checkpoint at the end of an epoch."
             )
-        if len(state["processes"]) == self._world_size:
-            own = state["processes"][self._rank]
-            self.collector.load_state_dict(own["collector"])
-            trainer: Any = self.trainer
-            module = trainer.lightning_module
-            for name in ("episode_metrics", "rollout_metrics"):
-                getattr(module, name).load_state_dict(own[name])
-                getattr(module, name).to(module.device)
-            self._gathered = state["processes"]
-            self.samples = Samples.from_state_dict(own["samples"]) if done else None
+        names = ("collector", "episode_metrics", "rollout_metrics", "samples")
+        self._kept = {name: state[name] for name in names if name in state}
+        if not self._kept:
+            return done
+        trainer: Any = self.trainer
+        module = trainer.lightning_module
+        for name in ("episode_metrics", "rollout_metrics"):
+            getattr(module, name).load_state_dict(state[name])
+            getattr(module, name).to(module.device)
+        total = self.num_envs * self._world_size
+        if state["world_size"] == self._world_size or len(state["collector"]["indices"]) == total:
+            self.collector.load_state_dict(part_of_state(state["collector"], self._rank, self._world_size))
+        self.samples = Samples.from_state_dict(state["samples"]) if done else None
         return done

@@ -1,4 +1,4 @@
-"""Training metrics: means over the last episodes and over the updates of an iteration, reduced over processes."""
+"""Training metrics: means over the last episodes, and over the updates of an iteration, reduced over processes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ResumableMean(_Resumable, MeanMetric):
 
 
 class WindowedMean(_Resumable):
-    """Mean of the last ``window`` values of each process; NaN before the first one.
+    """Mean of the last ``window`` values; NaN before the first one. Every process counts those of all in.
 
     Args:
         window: Number of values kept.
@@ -45,9 +45,9 @@ class WindowedMean(_Resumable):
     values: Tensor
 
     def __init__(self, window: int) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)
         self.window = window
-        self.add_state("values", torch.full((window,), torch.nan), dist_reduce_fx="cat", persistent=True)
+        self.add_state("values", torch.full((window,), torch.nan), dist_reduce_fx=None, persistent=True)
 
     def update(self, values: Sequence[float] | Tensor) -> None:
         """Append values, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,19 @@ class Samples:
             self.states, **{name: t.to(device, non_blocking=non_blocking) for name, t in self._tensors().items()}
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Samples], num_steps: int) -> Samples:
+        """Rollouts of several processes in the order in which one process with all environments would have it.
+
+        Args:
+            parts: Each [S * N], all of the same size.
+            num_steps: S.
+        """
+        size = len(parts[0]) // num_steps
+        rows = [slice(step * size, (step + 1) * size) for step in range(num_steps)]
+        states = [state for row in rows for part in parts for state in part.states[row]]
+        return cls(states, **{name: _joined([vars(part)[name] for part in parts], name, rows) for name in _TENSORS})
+
     def state_dict(self) -> dict[str, Any]:
         """Primitives and tensors only, each different decision once."""
         different, index = unique_items(self.decisions)
@@ -102,6 +116,16 @@ class Samples:
             for row, (decision, restatement, player, task) in enumerate(zip(*map(tensors.pop, names), strict=True))
         ]
         return cls(states, **tensors)
+
+
+_TENSORS = ("actions", "log_probs", "values", "advantages", "returns")
+
+
+def _joined(parts: list[Tensor], name: str, rows: list[slice]) -> Tensor:
+    if parts[0].dim() > 1:  # tables of different widths
+        width, padding = max(part.shape[1] for part in parts), -torch.inf if name == "log_probs" else 0.0
+        parts = [torch.nn.functional.pad(part, (0, width - part.shape[1]), value=padding) for part in parts]
+    return torch.cat([part[row] for row in rows for part in parts])
 
 
 def _plain(decision: Decision) -> list[Any]:

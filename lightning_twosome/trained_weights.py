@@ -29,6 +29,8 @@ def check_weights(module: nn.Module, checkpoint: dict[str, Any]) -> None:
     Raises:
         UserError: Weights are missing, left over or of another shape.
     """
+    if "state_dict" not in checkpoint:  # ModelParallelStrategy has loaded them, each to its share
+        return
     own = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     saved = {name: tensor for name, tensor in checkpoint["state_dict"].items() if name.startswith(POLICY)}
     wrong = [name for name in own if name not in saved or saved[name].shape != own[name].shape]

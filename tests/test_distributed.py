@@ -1,52 +1,61 @@
-"""Two processes on a CPU: the same weights on both, and the same run as one process with all the environments."""
+"""Several processes on a CPU, with copies (DDP) or shards (FSDP2) of the model: the run of one process with all of it.
 
-import os
-import socket
-import subprocess
-import sys
-from pathlib import Path
+Two processes here; four, and what takes longer, behind the marker ``slow``.
+"""
 
 import pytest
 import torch
 
 from tests import distributed_run, toys
+from tests.processes import finish, start
 
 pytestmark = pytest.mark.timeout(600)  # seconds on a free machine, minutes on one that others use as well
-ROOT = Path(__file__).resolve().parent.parent
+
+QUICK = ("ddp failure", "ddp mended", "ddp mixture", "ddp plain", "ddp stopping", "ddp from=ddp",
+         "fsdp stopping")  # fmt: skip
+
+
+def several(folder, processes, *names):
+    """What each process reports."""
+    finish(folder, start(folder, processes, "tests.distributed_run", *names))
+    reports = [torch.load(folder / f"processes{processes}_rank{r}.pt", weights_only=True) for r in range(processes)]
+    for path in folder.glob("processes*.pt"):
+        path.unlink()
+    return reports
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def runs(folder):
     """What both processes report."""
-    folder = tmp_path_factory.mktemp("ddp")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = []
-    for rank in range(2):
-        environment = os.environ | {
-            "LOCAL_RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
-        log = open(folder / f"rank{rank}.log", "w")  # noqa: SIM115 - it outlives this block
-        command = [sys.executable, "-m", "tests.distributed_run", str(folder)]
-        processes.append(subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log))
-    try:
-        codes = [process.wait(timeout=500) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert codes == [0, 0], "".join((folder / f"rank{rank}.log").read_text()[-3000:] for rank in range(2))
-    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
+    return several(folder, 2, *QUICK)
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The plain run in one process with all four environments."""
-    return distributed_run.fit(tmp_path_factory.mktemp("alone"), processes=1, num_envs=4)
+def alone(folder):
+    """The same in one process."""
+    names = ("plain", "stopping")
+    return {name: distributed_run.run(f"ddp {name}", folder / "alone", 1) for name in names}
 
 
-@pytest.mark.parametrize("name", ["plain", "stopping", "resumed", "mixture"])
+def assert_same_run(ours, alone):
+    """Weights to 1e-5 and every logged metric of every iteration."""
+    assert ours["weights"].keys() == alone["weights"].keys()
+    for name, weight in alone["weights"].items():
+        torch.testing.assert_close(ours["weights"][name], weight, rtol=1e-5, atol=1e-5)
+    assert (ours["steps"], ours["env_steps"]) == (alone["steps"], alone["env_steps"])
+    assert len(ours["logged"]) == len(alone["logged"])
+    for logged, expected in zip(ours["logged"], alone["logged"], strict=True):
+        assert logged.keys() == expected.keys()
+        for name, value in expected.items():
+            assert logged[name] == pytest.approx(value, rel=1e-3, abs=2e-5), name
+
+
+@pytest.mark.parametrize("name", ["ddp plain", "ddp stopping", "ddp from=ddp", "ddp mixture", "fsdp stopping"])
 def test_both_processes_have_the_same_weights_and_metrics(runs, name):
     first, second = (run[name] for run in runs)
     toys.assert_equal_weights(first["weights"], second["weights"])
@@ -56,68 +65,119 @@ def test_both_processes_have_the_same_weights_and_metrics(runs, name):
 
 
 def test_processes_collect_different_halves_of_the_same_rollouts(runs, alone):
-    halves = [run["plain"] for run in runs]
+    halves = [run["ddp plain"] for run in runs]
     for iteration in range(3):
         both = torch.cat([half["actions"][iteration] for half in halves], dim=1)
-        assert torch.equal(both, alone["actions"][iteration])
+        assert torch.equal(both, alone["plain"]["actions"][iteration])
         rows = [iter(half["prompts"][iteration]) for half in halves]
         merged = [next(rows[half]) for _ in range(4) for half in (0, 0, 1, 1)]
-        assert merged == alone["prompts"][iteration]
+        assert merged == alone["plain"]["prompts"][iteration]
     assert halves[0]["prompts"] != halves[1]["prompts"]
 
 
-def test_two_processes_train_as_one(runs, alone):
-    for name, weight in alone["weights"].items():
-        torch.testing.assert_close(runs[0]["plain"]["weights"][name], weight, rtol=1e-5, atol=1e-5)
-    for name, value in alone["results"].items():
-        ours = runs[0]["plain"]["results"][name]
-        if name not in ("rollout/unique_decisions", "value/explained_variance"):  # means of each process's own
-            assert ours == pytest.approx(value, rel=1e-3, abs=1e-5), name
+@pytest.mark.parametrize("name", ["ddp plain", "ddp stopping", "fsdp stopping"])
+def test_two_processes_train_as_one(runs, alone, name):
+    """In one step an iteration as in several, whose decisions the processes then exchange."""
+    assert_same_run(runs[0][name], alone[name.split()[1]])
+    assert runs[0][name]["sharded"] == name.startswith("fsdp")
 
 
 def test_advantages_are_normalised_over_both_processes(runs):
-    for first, second in zip(runs[0]["plain"]["normal"], runs[1]["plain"]["normal"], strict=True):
+    for first, second in zip(runs[0]["ddp plain"]["normal"], runs[1]["ddp plain"]["normal"], strict=True):
         both = torch.cat([first, second])
         assert both.mean().abs() < 1e-5 and (both.std(unbiased=False) - 1).abs() < 1e-4
         assert first.mean().abs() > 1e-4, "a process's own mean is not 0"
 
 
-def test_the_stop_by_kl_is_decided_alike(runs):
-    stops = [[logged["policy/update_stopped"] for logged in run["stopping"]["logged"]] for run in runs]
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_the_stop_by_kl_is_decided_alike(runs, alone, kind):
+    stops = [[logged["policy/update_stopped"] for logged in run[f"{kind} stopping"]["logged"]] for run in runs]
     assert stops[0] == stops[1] and 1.0 in stops[0]
+    assert stops[0] == [logged["policy/update_stopped"] for logged in alone["stopping"]["logged"]]
 
 
 def test_two_processes_resume_exactly(runs):
     """From the middle of an iteration, each with its own episodes and windows."""
     for run in runs:
-        toys.assert_equal_weights(run["stopping"]["weights"], run["resumed"]["weights"])
-        assert run["stopping"]["env_steps"] == run["resumed"]["env_steps"]
-        assert run["stopping"]["actions"][-1].tolist() == run["resumed"]["actions"][-1].tolist()
-        assert len(run["stopping"]["logged"]) == 3 and len(run["resumed"]["logged"]) == 2
-        assert run["stopping"]["logged"][-1] == run["resumed"]["logged"][-1]
+        whole, resumed = run["ddp stopping"], run["ddp from=ddp"]
+        toys.assert_equal_weights(whole["weights"], resumed["weights"])
+        assert whole["env_steps"] == resumed["env_steps"]
+        assert whole["actions"][-1].tolist() == resumed["actions"][-1].tolist()
+        assert len(whole["logged"]) == 3 and len(resumed["logged"]) == 2
+        assert whole["logged"][-1] == resumed["logged"][-1]
         # The resumed iteration's own means over its batches are, of those before the checkpoint, the first process's.
-        whole, resumed = run["stopping"]["logged"][-2], run["resumed"]["logged"][-2]
-        assert {k: v for k, v in whole.items() if k.startswith(("rollout/", "lr/", "value/"))} == {
-            k: v for k, v in resumed.items() if k.startswith(("rollout/", "lr/", "value/"))
-        }
+        kept = ("rollout/", "lr/", "value/")
+        first, second = ({k: v for k, v in r["logged"][-2].items() if k.startswith(kept)} for r in (whole, resumed))
+        assert first == second
+
+
+def assert_same_end(resumed, alone):
+    """Weights and the last iteration's metrics."""
+    last = {name: resumed[name][-1:] if name == "logged" else resumed[name] for name in resumed}
+    assert_same_run(last, alone | {"logged": alone["logged"][-1:]})
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_one_process_goes_on_from_a_checkpoint_of_two(runs, alone, folder, kind):
+    """From the middle of an iteration, whose rest is learned as by one process."""
+    resumed = distributed_run.run(f"ddp from={kind}", folder, 1)
+    assert_same_end(resumed, alone["stopping"])
+    assert torch.equal(resumed["actions"][-1], alone["stopping"]["actions"][-1])
 
 
 def test_tasks_of_a_mixture_are_logged_over_both_processes(runs):
-    results = runs[0]["mixture"]["results"]
+    results = runs[0]["ddp mixture"]["results"]
     assert {
         f"{stage}/{task}/return" for stage in ("rollout", "val") for task in ("corridor", "Buttons")
     } <= results.keys()
 
 
 def test_both_processes_hear_of_an_environment_that_fails_in_one(runs):
-    assert runs[0]["failure"] == runs[1]["failure"]
-    assert "Environment 'Fragile' raised KeyError" in runs[0]["failure"]
-    assert "it was environment 2 after reset(seed=" in runs[0]["failure"]
+    assert runs[0]["ddp failure"] == runs[1]["ddp failure"]
+    assert "Environment 'Fragile' raised KeyError" in runs[0]["ddp failure"]
+    assert "it was environment 2 after reset(seed=" in runs[0]["ddp failure"]
 
 
 def test_they_go_on_exactly_from_the_checkpoint_it_left(runs):
     """The environment that would fail is else the same."""
     for run in runs:
-        toys.assert_equal_weights(run["mended"]["weights"], run["plain"]["weights"])
-        assert 1 <= len(run["mended"]["actions"]) < 3 == len(run["plain"]["actions"])
-        assert torch.equal(run["mended"]["actions"][-1], run["plain"]["actions"][-1])
+        mended, plain = run["ddp mended"], run["ddp plain"]
+        toys.assert_equal_weights(mended["weights"], plain["weights"])
+        assert 1 <= len(mended["actions"]) < 3 == len(plain["actions"])
+        assert torch.equal(mended["actions"][-1], plain["actions"][-1])
+
+
+@pytest.mark.slow
+class TestLong:
+    """Four processes, every change of their number and of strategy, and sharded weights wherever forwards differ."""
+
+    NAMES = tuple(f"{kind} {name}" for kind in ("ddp", "fsdp") for name in ("plain", "stopping"))
+
+    @pytest.fixture(scope="class")
+    def four(self, folder):
+        return several(folder, 4, *self.NAMES)
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_four_processes_train_as_one(self, four, alone, name):
+        for run in four:
+            assert_same_run(run[name], alone[name.split()[1]])
+            toys.assert_equal_weights(run[name]["weights"], four[0][name]["weights"])
+
+    @pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+    def test_two_or_four_processes_go_on_from_one(self, alone, folder, kind):
+        for processes in (2, 4):
+            run = several(folder, processes, f"{kind} from=alone/ddp")[0]
+            assert_same_end(run[f"{kind} from=alone/ddp"], alone["stopping"])
+
+    def test_sharded_weights_wherever_forwards_differ(self, folder, alone, runs):
+        """An environment that fails, recordings, features with gradient in chunks."""
+        names = ("fsdp failure", "fsdp mended", "fsdp recorded", "fsdp adapted", "ddp adapted")
+        first, second = several(folder, 2, *names)
+        assert first["fsdp failure"] == second["fsdp failure"] == runs[0]["ddp failure"]
+        for name in ("fsdp mended", "fsdp recorded"):
+            for weight, value in alone["plain"]["weights"].items():
+                torch.testing.assert_close(first[name]["weights"][weight], value, rtol=1e-5, atol=1e-5)
+        for weight, value in first["ddp adapted"]["weights"].items():
+            torch.testing.assert_close(first["fsdp adapted"]["weights"][weight], value, rtol=1e-5, atol=1e-5)
+        written = [path.name for path in (folder / "fsdp" / "episodes").glob("*/*.jsonl")]
+        assert len(written) == 3

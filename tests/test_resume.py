@@ -167,7 +167,7 @@ def test_a_checkpoint_holds_what_training_changes_and_nothing_else(saved):
     assert saved.stat().st_size < 3 * 4 * trained + 60_000
     data = content["RolloutDataModule"]
     assert data["iteration"] == 2 and data["env_steps"] == 32 and data["batches_done"] == 2
-    assert len(data["processes"]) == 1
+    assert data["collector"]["indices"] == [0, 1, 2, 3]
 
 
 def test_loading_names_no_frozen_weight_but_a_trained_one_that_is_missing(saved, recwarn):
@@ -238,23 +238,19 @@ def test_what_does_not_fit_a_checkpoint_is_named(saved, tmp_path):
     assert "in the middle of an iteration" in refusal(tmp_path, saved, data=toys.data(minibatch_size=4))
 
 
-def test_another_number_of_processes_keeps_the_counters(saved, tmp_path):
-    """Fresh episodes, but the iteration goes on at its batch, so that the epochs after it are whole."""
-    content = torch.load(saved, weights_only=True)
-    content["RolloutDataModule"]["processes"] *= 2
+def test_another_number_of_environments_in_all_keeps_the_counters(tmp_path):
+    """Fresh episodes, where two processes become one with half of the environments."""
+    run(tmp_path, checkpoint=ModelCheckpoint(tmp_path, filename="end"), max_epochs=2)
+    content = torch.load(tmp_path / "end.ckpt", weights_only=True)
+    content["RolloutDataModule"]["world_size"] = 2
+    for name, entries in content["RolloutDataModule"]["collector"].items():
+        content["RolloutDataModule"]["collector"][name] = entries * 2
     torch.save(content, tmp_path / "two.ckpt")
-    data, module = toys.data(), toys.module(target_kl=0.05)
-    trainer = toys.trainer(tmp_path, max_epochs=EPOCHS)
-    taken = []
-
-    class Count(Callback):
-        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
-            taken.append((trainer.current_epoch, batch_idx, data.iteration))
-
-    trainer.callbacks.append(Count())
-    trainer.fit(module, data, ckpt_path=str(tmp_path / "two.ckpt"))
-    assert taken == [(1, 2, 3), (1, 3, 3), *((2, i, 4) for i in range(4)), *((3, i, 5) for i in range(4))]
-    assert data.env_steps == 32 + 3 * 16
+    data = toys.data()
+    toys.trainer(tmp_path, max_epochs=EPOCHS).fit(
+        toys.module(target_kl=0.05), data, ckpt_path=str(tmp_path / "two.ckpt")
+    )
+    assert (data.iteration, data.env_steps) == (EPOCHS, 16 * EPOCHS)
 
 
 def test_a_second_fit_begins_with_a_rollout_of_its_own(tmp_path):

@@ -163,6 +163,21 @@ class LearningModule(OnPolicyModule):
 
     # Checkpoints
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Number the optimizer's weights as ModelParallelStrategy does, so that a run goes on under any strategy.
+
+        Others go by the order of the weights alone.
+        """
+        super().on_save_checkpoint(checkpoint)
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            return
+        numbers = {id(parameter): number for number, parameter in enumerate(self.parameters())}
+        for state, optimizer in zip(checkpoint.get("optimizer_states", []), self.trainer.optimizers, strict=True):
+            weights = [numbers[id(weight)] for group in optimizer.param_groups for weight in group["params"]]
+            state["state"] = {weights[place]: moments for place, moments in state["state"].items()}
+            for group in state["param_groups"]:
+                group["params"] = [weights[place] for place in group["params"]]
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse to go on without the state of the data.
 

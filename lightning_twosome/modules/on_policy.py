@@ -24,7 +24,7 @@ from lightning_twosome.ledger.callback import LedgerCallback
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.players import Transitions, player_advantages
 from lightning_twosome.ppo import explained_variance
-from lightning_twosome.processes import gather
+from lightning_twosome.processes import alternately, gather
 from lightning_twosome.rollout import Episode, Policy, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
 from lightning_twosome.vector_env import State, TextVectorEnv
@@ -43,7 +43,7 @@ class OnPolicyModule(L.LightningModule):
         return_window: Episodes over which the training return and success are averaged.
 
     Attributes:
-        evaluated: Episodes of the last evaluation by whether they were greedy, at its end those of all processes.
+        evaluated: Episodes of the last evaluation, of all processes, by whether they were greedy.
         ledger: What its runs have cost.
     """
 
@@ -56,6 +56,7 @@ class OnPolicyModule(L.LightningModule):
         self._update_seconds = 0.0
         self._batch_start = self._evaluation_start = time.perf_counter()
         self.evaluated: dict[bool, list[Episode]] = {}
+        self._played: list[tuple[bool, list[Episode]]] = []
         self.ledger = Ledger()
         self._failure: EnvironmentFailure | None = None
 
@@ -111,19 +112,6 @@ class OnPolicyModule(L.LightningModule):
         )
         values, advantages, returns = self.estimate(rollout, transitions)
         states = rollout.flat_states()
-        tasks = {episode.task for episode in rollout.episodes if episode.task is not None}
-        self.episode_metrics.add_tasks(set().union(*gather(tasks, self._world_size)))
-        self.episode_metrics.update(rollout.episodes)
-        self.rollout_metrics.reset()
-        self.rollout_metrics.update(
-            {
-                "rollout/unique_decisions": torch.tensor(len({state.decision for state in states}) / len(states)),
-                # Of decisions, also where their returns are those of each choice in them.
-                "value/explained_variance": explained_variance(
-                    rollout.values.flatten(), returns.view(len(states), -1)[:, 0]
-                ),
-            }
-        )
         return Samples(
             states=states,
             actions=rollout.actions.flatten(),
@@ -144,6 +132,35 @@ class OnPolicyModule(L.LightningModule):
             transitions, rollout.values, rollout.players, self.gamma, self.gae_lambda
         )
         return rollout.values.flatten(), advantages.flatten(), returns.flatten()
+
+    def count_rollout(self, rollout: Rollout, samples: Samples) -> None:
+        """Count in what all processes met, in the order in which one process would have met it.
+
+        Args:
+            rollout: This process's own.
+            samples: Those of all processes.
+        """
+        ends = (rollout.terminated | rollout.truncated).nonzero().tolist()
+        parts = gather((ends, rollout.episodes, rollout.values), self._world_size)
+        ended = [
+            (step, process, place, episode)
+            for process, (ends, episodes, _) in enumerate(parts)
+            for (step, place), episode in zip(ends, episodes, strict=True)
+        ]
+        episodes = [episode for *_, episode in sorted(ended, key=lambda entry: entry[:3])]
+        self.episode_metrics.add_tasks({episode.task for episode in episodes if episode.task is not None})
+        self.episode_metrics.update(episodes)
+        self.rollout_metrics.reset()
+        self.rollout_metrics.update(
+            {
+                "rollout/unique_decisions": torch.tensor(len(set(samples.decisions)) / len(samples)),
+                # Of decisions, also where their returns are those of each choice in them.
+                "value/explained_variance": explained_variance(
+                    torch.cat([values for *_, values in parts], dim=1).flatten(),
+                    samples.returns.view(len(samples), -1)[:, 0],
+                ),
+            }
+        )
 
     @property
     def _world_size(self) -> int:
@@ -210,16 +227,16 @@ class OnPolicyModule(L.LightningModule):
 
     def validation_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
         """Play a batch of episodes, unless an environment has failed, which all processes hear of at the end."""
-        if self._failure is not None:
-            return
+        if self._failure is not None:  # nothing more is played, but others may need this process's share of weights
+            batch = EpisodeBatch(batch.env, (), batch.greedy, batch.task)
         try:
             episodes = [played.episode for played in self.play(batch)]
             if batch.task is not None:
                 episodes = [replace(episode, task=batch.task) for episode in episodes]
         except EnvironmentFailure as failure:
             self._failure = failure
-        else:
-            self.evaluated.setdefault(batch.greedy, []).extend(episodes)
+            episodes = []
+        self._played.append((batch.greedy, episodes))
 
     def test_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
         """Play a batch of episodes."""
@@ -231,7 +248,7 @@ class OnPolicyModule(L.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self.evaluated, self._failure = {}, None
+        self.evaluated, self._played, self._failure = {}, [], None
         self._evaluation_start = time.perf_counter()
 
     def on_validation_epoch_end(self) -> None:
@@ -240,7 +257,7 @@ class OnPolicyModule(L.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         """Forget the episodes of the last evaluation."""
-        self.evaluated, self._failure = {}, None
+        self.evaluated, self._played, self._failure = {}, [], None
         self._evaluation_start = time.perf_counter()
 
     def on_test_epoch_end(self) -> None:
@@ -249,7 +266,8 @@ class OnPolicyModule(L.LightningModule):
 
     def _log_evaluation(self, stage: str) -> None:
         end_run_together(self._failure, self.trainer)
-        self.evaluated = {greedy: self._of_all_processes(episodes) for greedy, episodes in self.evaluated.items()}
+        for batches in zip(*gather(self._played, self.trainer.world_size), strict=True):
+            self.evaluated.setdefault(batches[0][0], []).extend(alternately([episodes for _, episodes in batches]))
         for greedy, episodes in sorted(self.evaluated.items()):
             self._log_summary(stage, greedy, episodes)
             for task in dict.fromkeys(episode.task for episode in episodes if episode.task is not None):
@@ -261,6 +279,3 @@ class OnPolicyModule(L.LightningModule):
     def _log_summary(self, place: str, greedy: bool, episodes: list[Episode]) -> None:
         for name, value in summarize(episodes).items():
             self.log(f"{place}/greedy_{name}" if greedy else f"{place}/{name}", value)
-
-    def _of_all_processes(self, episodes: list[Episode]) -> list[Episode]:
-        return [episode for part in gather(episodes, self.trainer.world_size) for episode in part]
