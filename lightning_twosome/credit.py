@@ -66,10 +66,14 @@ class WholeActions:
 
     Args:
         actions: int64 [B], the index of each action.
+
+    Attributes:
+        share: T over its mean over processes, which makes the mean over processes of means over T one mean over all.
     """
 
     def __init__(self, actions: Tensor) -> None:
         self.actions = actions
+        self.share: Tensor | float = 1.0
 
     def log_probs(self, log_probs: Tensor) -> Tensor:
         """Log-probability [T] of what was chosen, here [B].

@@ -226,6 +226,19 @@ def test_the_loss_is_that_of_the_reference():
         assert reference.norm() > 0 and (own - reference).norm() < 1e-3 * reference.norm()
 
 
+def test_processes_of_unequal_choices_add_up_to_one():
+    """The mean of both processes' losses is the loss of all their decisions together."""
+    module = poad(actor_lr=0.0, critic_lr=0.0, normalize_advantages=False)
+    batch, _, _ = caught_batch(module)
+    counts = Choices(module.agent.scorer.encoder, batch.decisions, batch.actions).real.sum(1)
+    first, second = counts.sort().indices.chunk(2)
+    assert counts[first].sum() < counts[second].sum()
+    whole = type(module).training_step(module, batch, 1)
+    module.trainer.strategy.reduce = lambda tensor, reduce_op: counts.sum() / 2
+    halves = [type(module).training_step(module, batch.select(part.numpy()), 1) for part in (first, second)]
+    torch.testing.assert_close(sum(halves) / 2, whole)
+
+
 def test_values_and_advantages_of_a_rollout_are_those_of_the_reference():
     """From the environments' transitions to what the update is given."""
     module, data = poad(actor_lr=0.0, critic_lr=0.0), toys.data(Doors, num_steps=6)

@@ -95,6 +95,7 @@ class PPOModule(LearningModule):
             credited.flat(batch.returns),
             self.hparams["value_clip_coef"],
         )
+        policy_loss, value_loss = credited.share * policy_loss, credited.share * value_loss
         entropy = ppo.entropy(log_probs)
         loss = policy_loss + self.hparams["value_coef"] * value_loss - self._entropy_coef() * entropy.mean()
         if added_loss is not None:

@@ -200,7 +200,9 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         if self.hparams["objective"] == "twosome":
             return super().credited(batch)
         choices = self._choices(batch.decisions, batch.actions)
-        self.update_metrics.update({"policy/choices": choices.real.sum() / len(batch)})
+        count = choices.real.sum().float()
+        choices.share = count / self.trainer.strategy.reduce(count.clone(), reduce_op="mean")
+        self.update_metrics.update({"policy/choices": count / len(batch)})
         return choices
 
     def credited_values(self, batch: Samples, credited: WholeActions) -> Tensor:
