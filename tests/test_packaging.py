@@ -23,8 +23,8 @@ HOMES = {
     "configs": "lightning_twosome.configs",
 }
 EXTRA_MODULES = [
-    "bitsandbytes", "hypothesis", "imageio_ffmpeg", "minigrid", "pyarrow", "pytest", "sentencepiece", "tensorboard",
-    "textworld", "wandb",
+    "bitsandbytes", "hypothesis", "imageio_ffmpeg", "minigrid", "pytest", "sentencepiece", "tensorboard", "textworld",
+    "wandb",
 ]  # fmt: skip
 DATA_SUFFIXES = {".css", ".html", ".yaml", ".json", ".jsonl", ".txt", ".safetensors", ".typed"}
 

@@ -12,7 +12,7 @@ from tests.cli_runs import ROOT, run
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-OF_ITS_OWN = ("generalization", "play", "report")  # subcommands that are none of LightningCLI's
+OF_ITS_OWN = ("generalization", "play", "report", "study")  # subcommands that are none of LightningCLI's
 FENCE = re.compile(r"```(?:bash|sh|shell|console)\n(.*?)```", re.DOTALL)
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -144,6 +145,18 @@ def test_a_hash_changes_with_what_comes_out_and_with_nothing_else(tmp_path):
     assert hashes("# Another comment.\nmodel: {init_args: {beta: 2.0}}", processes=3, output="elsewhere") == first
     for changed in (hashes("model: {init_args: {beta: 3.0}}"), hashes(seeds=[1]), hashes(evaluation={"episodes": 9})):
         assert changed["x"] != first["x"] and changed["y"] != first["y"], "what starts from it changes with it"
+
+
+def test_the_file_of_the_documentation_is_a_study(tmp_path):
+    (block,) = re.findall(r"```yaml\n(name: methods.*?)```", (ROOT / "docs/studies.md").read_text(), re.DOTALL)
+    (tmp_path / "methods.yaml").write_text(block)
+    study = load_study(tmp_path / "methods.yaml")
+    cells, settings = make_cells(study, tmp_path), CellSettings()
+    assert len({cell.method for cell in cells}) == 9 and len([c for c in cells if c.task == "Tomato Salad"]) == 45
+    first = {cell.method: cell for cell in cells[::-1] if cell.task == "Tomato-Lettuce Salad"}
+    assert set(first) == {"word", "short", "BC", "RL after BC", "SayCan"}
+    for cell in first.values():
+        assert settings.of(cell)["data"]["init_args"]["env"] == "twosome/TomatoLettuceSalad-v0"
 
 
 # Runs
@@ -403,17 +416,20 @@ def test_two_processes_killed_and_interrupted_give_the_same_tables(reference):
     folder = path.with_suffix("")
     command = [sys.executable, "-m", "lightning_twosome.main", "study", str(path), "--processes", "2"]
 
-    def started_until_a_cell_is_begun(number: int) -> subprocess.Popen:
+    def started(lines: int) -> subprocess.Popen:
+        """The study, once it has printed so many lines: the first when it begins, then one a cell."""
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
-        until = time.monotonic() + 120
-        while sum(path.exists() for path in folder.glob("*/*/*/cell.json")) < number and time.monotonic() < until:
-            time.sleep(0.05)
+        for _ in range(lines):
+            process.stdout.readline()
         return process
 
-    process = started_until_a_cell_is_begun(1)
+    process = started(1)
+    until = time.monotonic() + 120
+    while not list(folder.glob("*/word/*/checkpoints/last.ckpt")) and time.monotonic() < until:
+        time.sleep(0.02)
     process.kill()
     process.communicate()  # which ends once the workers, who hold the pipe too, have ended
-    process = started_until_a_cell_is_begun(2)
+    process = started(2)
     os.kill(process.pid, signal.SIGINT)
     printed = process.communicate(timeout=60)[0]
     assert process.returncode == 130 and f"`lightning-twosome study {path}` goes on" in printed

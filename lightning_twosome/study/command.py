@@ -9,8 +9,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lightning_utilities.core.imports import RequirementCache
-
 from lightning_twosome.errors import UserError
 from lightning_twosome.study.definition import Study, load_study
 
@@ -28,8 +26,6 @@ def study_command(arguments: list[str]) -> int:
         The exit code: 1 where a cell has failed, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
-    if not RequirementCache("pandas") or not RequirementCache("pyarrow"):
-        raise UserError("study needs pandas and pyarrow: pip install 'lightning-twosome[study]'.")
     from lightning_twosome.study.cells import make_cells
 
     study = load_study(options.study)
@@ -41,7 +37,11 @@ def study_command(arguments: list[str]) -> int:
         return 0
     if options.report:
         return _report(study, cells, options)
-    return _run(study, str(options.study), cells, chosen, options.rerun)
+    try:
+        return _run(study, cells, chosen, options.rerun)
+    except KeyboardInterrupt:
+        print(f"Stopped; `lightning-twosome study {options.study}` goes on.")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     return 0
 
 
-def _run(study: Study, path: str, cells: list[Cell], chosen: list[Cell], rerun: bool) -> int:
+def _run(study: Study, cells: list[Cell], chosen: list[Cell], rerun: bool) -> int:
     from lightning_twosome.study.display import Display
     from lightning_twosome.study.runner import Runner
     from lightning_twosome.study.settings import CellSettings
@@ -94,12 +94,7 @@ def _run(study: Study, path: str, cells: list[Cell], chosen: list[Cell], rerun: 
     for cell in left:
         settings.write(cell)
     with Display(chosen, study.processes) as display:
-        runner = Runner(chosen, study.processes, display, lambda: write_tables(study, cells))
-        try:
-            failed = runner.run()
-        except KeyboardInterrupt:
-            display.line(f"Stopped; `lightning-twosome study {path}` goes on.")
-            return 130
+        failed = Runner(chosen, study.processes, display, lambda: write_tables(study, cells)).run()
     write_tables(study, cells)
     for cell, sentence in failed.items():
         print(f"failed: {cell.label}: {sentence} ({cell.folder / 'log.txt'})")
