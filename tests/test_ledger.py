@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel
 from lightning_twosome.ledger.accounts import Ledger
 from lightning_twosome.ledger.flops import language_work
+from lightning_twosome.ledger.phases import Account
 from lightning_twosome.ledger.table import COLUMNS, cost_rows, from_json, scaled
 from tests import tiny_models, toys
 
@@ -198,6 +200,25 @@ def test_a_phase_within_another_takes_its_own_time(monkeypatch):
         pass
     seconds = {phase: account.seconds for phase, account in ledger.totals().items()}
     assert seconds == {"update": 2.0, "evaluation": 1.0, "other": 2.0}
+
+
+def test_processes_are_summed_and_a_resumed_run_is_added(monkeypatch):
+    mine = {"rollout": Account(samples=4, flops=10, naive_flops=40, seconds=1, memory=7)}
+    theirs = {"rollout": Account(samples=6, flops=20, naive_flops=50, seconds=3, memory=5), "update": Account(flops=1)}
+    monkeypatch.setattr("lightning_twosome.ledger.accounts.gather", lambda own, world_size: [mine, theirs])
+    ledger = Ledger()
+    ledger.load_state_dict({"rollout": asdict(Account(samples=2, flops=5, naive_flops=5, seconds=2, memory=9))})
+    totals = ledger.totals(world_size=2)
+    assert totals["rollout"] == Account(samples=12, flops=35, naive_flops=95, seconds=5, memory=9)
+    assert totals["update"].flops == 1
+
+
+def test_a_checkpoint_takes_the_other_processes_to_be_alike():
+    ledger = Ledger()
+    with ledger.phase("rollout"):
+        ledger.count_samples(5)
+    assert ledger.state_dict(world_size=2)["rollout"]["samples"] == 10
+    assert ledger.state_dict(world_size=1)["rollout"]["samples"] == 5
 
 
 # Runs
