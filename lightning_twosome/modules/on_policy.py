@@ -24,6 +24,7 @@ from lightning_twosome.ledger.callback import LedgerCallback
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
 from lightning_twosome.players import Transitions, player_advantages
 from lightning_twosome.ppo import explained_variance
+from lightning_twosome.process_watch import ProcessWatch
 from lightning_twosome.processes import alternately, gather
 from lightning_twosome.rollout import Episode, Policy, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
@@ -61,8 +62,8 @@ class OnPolicyModule(L.LightningModule):
         self._failure: EnvironmentFailure | None = None
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """What keeps :attr:`ledger`; a subclass adds its own to these."""
-        return [LedgerCallback()]
+        """What keeps :attr:`ledger`, and what ends all processes when one dies; a subclass adds its own to these."""
+        return [LedgerCallback(), ProcessWatch()]
 
     # Acting
 
