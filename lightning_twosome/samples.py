@@ -23,9 +23,9 @@ class Samples:
         states: B states.
         actions: int64 [B], index of the taken action.
         log_probs: float32 [B, K], log-probability of every offered action when it was taken.
-        values: float32 [B], value when it was taken.
-        advantages: float32 [B].
-        returns: float32 [B].
+        values: float32 [B], value when it was taken; or [B, M], of each choice in it, 0 in padding, as the next two.
+        advantages: float32 [B] or [B, M].
+        returns: float32 [B] or [B, M].
     """
 
     def __init__(
