@@ -35,6 +35,7 @@ from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
 from lightning_twosome.callbacks import (
+    BeforeAndAfter,
     CostTable,
     EnvironmentBudget,
     EvaluationReport,
@@ -268,7 +269,7 @@ class TwosomeCLI(LightningCLI):
         if self.subcommand in ("fit", "validate", "test") and not _has(own, EvaluationReport):
             added.append(EvaluationReport())
         if self.subcommand == "fit" and not _has(own, CostTable):
-            added.append(CostTable())
+            added.append(CostTable(printed=_has(own, BeforeAndAfter)))
         if self.subcommand == "predict" and not _has(own, TranscriptWriter):
             added.append(TranscriptWriter())
         return added
