@@ -16,10 +16,17 @@ from lightning_twosome.ledger.table import COLUMNS, cost_rows, to_json
 
 
 class CostTable(L.Callback):
-    """Print tokens, FLOPs, seconds and memory by phase after ``fit``, and write them to ``ledger.json``.
+    """Write tokens, FLOPs, seconds and memory by phase to ``ledger.json`` after ``fit``, and print them.
 
-    The command line adds it to every training. docs/ledger.md says what is counted.
+    The command line adds it to every training, and lets it print where ``BeforeAndAfter`` prints as well.
+    docs/ledger.md says what is counted.
+
+    Args:
+        printed: Print the table too.
     """
+
+    def __init__(self, printed: bool = True) -> None:
+        self.printed = printed
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Print and write the module's ledger."""
@@ -30,7 +37,8 @@ class CostTable(L.Callback):
         folder.mkdir(parents=True, exist_ok=True)
         content = {"phases": to_json(accounts), "metrics": metrics_of(accounts)}
         (folder / "ledger.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        Console().print(_table(cost_rows(accounts)))
+        if self.printed:
+            Console().print(_table(cost_rows(accounts)))
 
 
 def _table(rows: list[list[str]]) -> Table:

@@ -70,7 +70,7 @@ def test_a_second_run_takes_the_next_number(config):
 
 
 def timings(run_dir: Path) -> dict[str, str]:
-    return {name: value for name, value in rows(run_dir)[-1].items() if name.startswith("time/")}
+    return {name: value for name, value in rows(run_dir)[-1].items() if name.startswith(("time/", "ledger/"))}
 
 
 def test_a_run_that_fails_before_its_first_iteration_takes_no_number(config):
