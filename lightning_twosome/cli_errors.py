@@ -17,11 +17,15 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 
 import lightning as L
+import yaml
+
+import lightning_twosome
+from lightning_twosome.errors import UserError
 
 # Lines of the tree that say nothing about the mistake.
 _NOISE = re.compile(
@@ -29,10 +33,29 @@ _NOISE = re.compile(
     r"Not a valid subclass of|Subclass types expect|a class path \(str\)|a dict with|$)"
 )
 _FACTORY = re.compile(r"Type \S*Callable[^\n]*? expects a function or a callable class: ")
+# Of all subcommands together; a hint is only as good as its nearness to what was written.
 _OPTIONS = (
     "config", "run_dir", "seed_everything", "trainer", "model", "data", "ckpt_path", "output", "merge", "licence",
-    "push_to_hub", "private", "print_config",
+    "push_to_hub", "private", "print_config", "version", "episodes", "max_decisions", "agent", "env", "env_kwargs",
+    "sample", "device", "format", "title", "only", "tasks", "seeds", "processes", "dry-run", "rerun", "report",
 )  # fmt: skip
+COMMANDS = ("fit", "validate", "test", "predict", "export", "check", "play", "report", "study", "generalization")
+
+
+def check_command(arguments: Sequence[str]) -> None:
+    """Refuse a command line that does not begin with a subcommand or an option.
+
+    Raises:
+        UserError: The first argument is none of :data:`COMMANDS`.
+    """
+    known = ", ".join(COMMANDS)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
+        raise UserError(f"The command line begins with a subcommand: one of {known}.")
+    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        nearest = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+        raise UserError(
+            f"There is no subcommand {arguments[0]!r}{_question(nearest[0]) if nearest else ': use ' + known}"
+        )
 
 
 @dataclass
@@ -49,19 +72,44 @@ class _Tree:
 def one_sentence(error: Exception) -> str:
     """What went wrong, as one line: ``key: cause (way out)``."""
     text = str(error).strip()
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{str(error.filename)!r} cannot be used: {error.strerror}"
     if unknown := re.search(r"does not accept option '([^']+)'|unrecognized arguments: --([^\s=]+)", text):
         name = unknown[1] or unknown[2]
-        return f"{name} is not known{_nearest_option(name)}"
+        return f"{name} is not known{_nearest_option(name) or '; --help lists the options'}"
+    if loose := re.search(r"unrecognized arguments: (\S+)", text):
+        return f"{loose[1]!r} is not expected here: options begin with two hyphens, as in --seed_everything 1"
+    if missing := re.search(r"(?:(\w+): )?[Tt]he following arguments are required: (\S+)", text):
+        name = ".".join(part for part in (missing[1], missing[2].rstrip(",")) if part)
+        return f"{_plain_key(name)} is missing: {_WAYS_TO_GIVE.get(_plain_key(name), 'give it, as --help says')}"
     if "Subtypes:" not in text and "Parser key" not in text:
         return re.sub(r"\s+", " ", text)
     tree = _read(_FACTORY.sub(lambda match: f"{_class_in(text[match.end() :])}\n", text))
     causes = list(dict.fromkeys(tree.causes)) or [text.splitlines()[0]]
     key = ".".join(tree.keys)
+    if key in ("data.env", "data.test_tasks") and (entry := _wrong_task(key, tree.value)):
+        return entry
     for cause in causes:
         if option := re.match(r"(?:Option|Key) '([^']+)' is not (?:accepted|expected)", cause):
             return f"{key}.{option[1]} is not known{_nearest_argument(tree.class_path, option[1])}"
     place = f"{key} of {tree.class_path.rpartition('.')[2]}" if tree.in_list and len(tree.keys) > 1 else key
     return f"{place}: {_joined(causes, tree.value)}" if key else _joined(causes, tree.value)
+
+
+_WAYS_TO_GIVE = {
+    "data.env": "name an environment, as in --data.env twosome/TomatoSalad-v0, or with --config a file that does",
+    "model": "leave the key out for TwosomePPO, or name a class with model.class_path",
+    "agent": "name what is to play, as in --agent FOLDER",
+    "runs": "name the folder of at least one run",
+    "study": "name the study's YAML file",
+}
+
+
+def _plain_key(name: str) -> str:
+    """A key without the subcommand that jsonargparse puts before some, and with the data that it leaves out."""
+    first, _, rest = name.partition(".")
+    name = rest if first in COMMANDS and rest else name
+    return "data.env" if name == "env" else name
 
 
 def _class_in(text: str) -> str:
@@ -110,6 +158,26 @@ def _without_list_of_tasks(lines: list[str]) -> list[str]:
     return lines
 
 
+def _wrong_task(key: str, value: str) -> str:
+    """What is wrong with an entry of a list of tasks, whose types jsonargparse would list one by one."""
+    try:
+        entries = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return ""
+    known = ("env", "env_kwargs", "weight", "name")
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        place = f"{key}[{number}]"
+        if not isinstance(entry, dict) or "env" not in entry:
+            return f"{place} is {entry!r}; each task is a mapping such as {{env: twosome/TomatoSalad-v0, weight: 1}}"
+        for name in entry:
+            if name not in known:
+                nearest = difflib.get_close_matches(str(name), known, n=1)
+                return (
+                    f"{place}.{name} is not known{_question(nearest[0]) if nearest else '; it has ' + ', '.join(known)}"
+                )
+    return ""
+
+
 def _joined(causes: Iterable[str], value: str) -> str:
     """Causes as one clause; several types that would have been right as one list."""
     readable = [_readable(cause) for cause in causes]
@@ -128,6 +196,9 @@ def _readable(cause: str) -> str:
     cause = re.sub(r"\. Got value: Namespace\(.*", "", cause)
     cause = re.sub(r"\. Got value: (.*)$", r", not '\1'", cause)
     cause = re.sub(r"<class '([^']+)'>", r"\1", cause)
+    cause = re.sub(r"collections\.abc\.(?:Sequence|Iterable)|typing\.List\b", "list", cause)
+    cause = re.sub(r"^No module named '([^']+)'$", r"no module \1 can be imported: check class_path", cause)
+    cause = re.sub(r"^Expected '([^']+)' to be a subclass of (\w+)", r"\1 is no \2", cause)
     cause = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", cause)
     cause = re.sub(r"Expected a dot import path string: (\S+)", r"no class can be imported from '\1'", cause)
     return re.sub(r"^Expected an? ", "expected ", cause).rstrip(".")
@@ -149,14 +220,18 @@ def _nearest_argument(class_path: str, name: str) -> str:
     """The right spelling of an argument of a class, or all of them."""
     module, _, class_name = class_path.rpartition(".")
     names = list(inspect.signature(getattr(import_module(module), class_name)).parameters) if module else []
-    nearest = difflib.get_close_matches(name.split(".")[0], names, n=1)
+    nearest = difflib.get_close_matches(name.split(".")[0], [*names, "init_args", "class_path"], n=1)
     if nearest:
         return _question(nearest[0])
     return f"; {class_name} takes {', '.join(names) or 'no arguments'}" if class_name else ""
 
 
 def _nearest_name(sentence: str) -> str:
-    """The right spelling of a class in a module."""
+    """The right spelling of a class in a module, or of one of the package's without it."""
+    if alone := re.search(r"no class can be imported from '(\w+)'", sentence):
+        known = {name.lower(): name for name in lightning_twosome.__all__}
+        nearest = difflib.get_close_matches(alone[1].lower(), known, n=1)
+        return _question(f"lightning_twosome.{known[nearest[0]]}") if nearest else ""
     missing = re.search(r"module '([^']+)' has no attribute '([^']+)'", sentence)
     nearest = difflib.get_close_matches(missing[2], dir(import_module(missing[1])), n=1) if missing else []
     return _question(nearest[0]) if nearest else ""

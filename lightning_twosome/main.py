@@ -34,6 +34,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
+from lightning_twosome import __version__
 from lightning_twosome.callbacks import (
     BeforeAndAfter,
     CostTable,
@@ -43,7 +44,8 @@ from lightning_twosome.callbacks import (
     TranscriptWriter,
 )
 from lightning_twosome.checkpoint_settings import merge_settings
-from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.cli_errors import COMMANDS, check_command, one_sentence
+from lightning_twosome.config_files import check_config_files
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.envs.check import inspect_text_env
 from lightning_twosome.errors import UserError
@@ -51,6 +53,7 @@ from lightning_twosome.export import export_checkpoint
 from lightning_twosome.generalization_command import generalization_command
 from lightning_twosome.hub import push_folder
 from lightning_twosome.language_model import LanguageModelConfig, load_tokenizer
+from lightning_twosome.model_folder import first_sentence
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
 from lightning_twosome.play import play_command
 from lightning_twosome.report.command import report_command
@@ -68,6 +71,7 @@ from lightning_twosome.run_folder import (
     with_metrics_file,
 )
 from lightning_twosome.study.command import study_command
+from lightning_twosome.trainer_settings import check_seed, check_trainer
 
 logger = logging.getLogger(__name__)
 OTHER_COMMANDS = (
@@ -153,7 +157,7 @@ class TwosomeCLI(LightningCLI):
     """LightningCLI whose runs have a fixed folder of their own, with logs and checkpoints in it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.arguments: list[str] = []
+        self.arguments: list[str] = list(kwargs.get("args") or [])
         self.run_dir: Path | None = None
         self.resume_step: int | None = None
         self._made: Path | None = None
@@ -188,15 +192,22 @@ class TwosomeCLI(LightningCLI):
         )
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        if self.arguments[:1] != [subcommand] and self.arguments[:1] in ([command] for command in COMMANDS):
+            return LightningArgumentParser(**kwargs)  # another one was chosen: half of a start's time
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand in ("validate", "test"):
             parser.set_defaults({"verbose": False})  # EvaluationReport prints a table of its own
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse, and keep the arguments, which say what was chosen by hand."""
-        self.arguments = list(args) if isinstance(args, list) else sys.argv[1:]
+        """Parse, and refuse what libraries would take without a word."""
         self.config = parser.parse_args(self.arguments)
+        settings = self.config[str(self.config["subcommand"])]
+        for key in ("run_dir", "ckpt_path"):
+            if settings.get(key) == "":
+                raise UserError(f"{key} is empty: give it a value, or leave it out.")
+        check_seed("seed_everything", settings["seed_everything"])
+        check_trainer(settings["trainer"])
 
     def _parse_ckpt_path(self) -> None:
         """Find the checkpoint and take its model settings, but for what the command line chose by hand."""
@@ -208,8 +219,8 @@ class TwosomeCLI(LightningCLI):
                 say("No --ckpt_path is given: this is the policy before any training.")
             return
         path = find_checkpoint(wanted, base)
-        if path is None and subcommand != "fit":
-            raise UserError(f"ckpt_path={wanted!r} finds no checkpoint in {str(last_run_dir(base))!r}: train first.")
+        if path is None and (subcommand != "fit" or (wanted != "last" and find_checkpoint("last", base))):
+            raise no_checkpoint(wanted, base)
         settings["ckpt_path"] = None if path is None else str(path)
         if path is None:
             say(f"No checkpoint in {last_run_dir(base)} yet: training starts from the beginning.")
@@ -222,6 +233,8 @@ class TwosomeCLI(LightningCLI):
             if settings["seed_everything"] is True:
                 settings["seed_everything"] = data_state(checkpoint).get("seed", True)
             say(f"Going on from {path}, {self.resume_step} environment steps.")
+        else:
+            say(f"Checkpoint {path}, {data_state(checkpoint).get('env_steps', 0)} environment steps.")
         model, differing = merge_settings(checkpoint, settings["model"], self.arguments, resuming=subcommand == "fit")
         self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
         if differing:
@@ -256,7 +269,10 @@ class TwosomeCLI(LightningCLI):
             kwargs["max_epochs"] = -1  # the budget sets it
         self.save_config_callback = RunConfig if training else None
         self.trainer_defaults["callbacks"] = self._default_callbacks({**config, **kwargs}, run_dir)
-        return super().instantiate_trainer(**kwargs)
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (TypeError, ValueError) as error:  # Lightning's and torch's words for a value that they refuse
+            raise UserError(f"trainer: {first_sentence(error)}") from error
 
     def _default_callbacks(self, config: dict[str, Any], run_dir: Path) -> list[Callback]:
         """What the config has not chosen itself."""
@@ -273,6 +289,16 @@ class TwosomeCLI(LightningCLI):
         if self.subcommand == "predict" and not _has(own, TranscriptWriter):
             added.append(TranscriptWriter())
         return added
+
+
+def no_checkpoint(wanted: str, base: Path) -> UserError:
+    """The mistake of asking for a checkpoint that the last run has not."""
+    folder = last_run_dir(base)
+    start = f"ckpt_path={wanted!r} finds no checkpoint in {str(folder)!r}"
+    other = {"best": "last", "last": "best"}.get(wanted, "last")
+    if find_checkpoint(other, base) is not None:
+        return UserError(f"{start}, but there is one of the name {other!r}: use --ckpt_path {other}.")
+    return UserError(f"{start}: train first, or name the run with --run_dir or the file itself.")
 
 
 def _has(callbacks: list[Any], kind: type) -> bool:
@@ -335,6 +361,7 @@ def main(argv: list[str] | None = None) -> int:
         quieten()
     announce()
     try:
+        check_command(arguments)
         if arguments[:1] == ["play"]:
             return play_command(arguments[1:])
         if arguments[:1] == ["generalization"]:
@@ -343,6 +370,7 @@ def main(argv: list[str] | None = None) -> int:
             return report_command(arguments[1:])
         if arguments[:1] == ["study"]:
             return study_command(arguments[1:])
+        check_config_files(arguments)
         run_cli(arguments)
     except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
         ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
@@ -368,7 +396,7 @@ def run_cli(arguments: list[str], kind: type[TwosomeCLI] = TwosomeCLI) -> Twosom
         trainer_class=TwosomeTrainer,
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
-        parser_kwargs={"exit_on_error": False, "epilog": OTHER_COMMANDS},
+        parser_kwargs={"exit_on_error": False, "epilog": OTHER_COMMANDS, "version": __version__},
         args=arguments,
     )
 

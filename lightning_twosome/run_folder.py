@@ -52,6 +52,10 @@ def new_run_dir(base: Path) -> Path:
         try:
             folder.mkdir(parents=True)  # fails where it exists, so that of two runs started at once each gets its own
             break
+        except (NotADirectoryError, PermissionError, FileNotFoundError) as error:
+            raise UserError(
+                f"run_dir={str(folder)!r} cannot be made ({error.strerror}): name a folder that can be written."
+            ) from error
         except FileExistsError:
             if _take_untrained(folder):
                 break
@@ -103,9 +107,10 @@ def find_checkpoint(wanted: str, base: Path) -> Path | None:
         found = list((last_run_dir(base) / CHECKPOINTS).glob(f"{wanted}*.ckpt"))
         return max(found, key=lambda path: path.stat().st_mtime, default=None)
     if not Path(wanted).is_file():
+        what = "is a folder" if Path(wanted).is_dir() else "does not exist"
         raise UserError(
-            f"ckpt_path={wanted!r} does not exist; a run keeps its own in RUN_DIR/{CHECKPOINTS}, and 'last' and 'best' "
-            "mean those of the last run."
+            f"ckpt_path={wanted!r} {what}: name a .ckpt file, which a run keeps in RUN_DIR/{CHECKPOINTS}, or 'last' or "
+            "'best', which mean those of the last run of run_dir."
         )
     return Path(wanted)
 

@@ -120,13 +120,13 @@ CASES = {
     "--ckpt_path {}/good.ckpt --model.beta 3": "--model.beta 3.0 would have no effect",
     "--ckpt_path {}/good.ckpt --data.num_envs 1": "set data.num_envs=2",
     # files
-    "--config {}/nothing.yaml": "File does not exist",
-    "--config {}/broken.yaml": "Problems parsing config",
+    "--config {}/nothing.yaml": "does not exist: give the path of a YAML file",
+    "--config {}/broken.yaml": "is no YAML in line 2",
 }
 OTHER = {
-    "": '"subcommand" to be one of {fit,validate,test,predict,export',
-    "train": "invalid choice: 'train' (choose from 'fit', 'validate', 'test', 'predict', 'export'",
-    "fit": "arguments are required: env",
+    "": "The command line begins with a subcommand: one of fit, validate",
+    "train": "There is no subcommand 'train'",
+    "fit": "data.env is missing: name an environment",
     "validate --config {}/quick.yaml --ckpt_path last": "finds no checkpoint in",
     "export --config {}/quick.yaml": "export needs --ckpt_path",
     "export --config {}/quick.yaml --ckpt_path {}/cut.ckpt": "cut.ckpt' cannot be read safely",
