@@ -55,8 +55,9 @@ def arguments(folder):
     model = "{class_path: TwosomePPO, init_args: {critic_hidden: [16], language_model: {name: %s, lora: {r: 4}}}}"
     return [
         "fit", f"--run_dir={folder}/run", "--model=" + model % os.environ["TOY_MODEL"], "--seed_everything=0",
-        "--data.env={class_path: tests.death_run.Deadly}", "--data.num_envs=2", "--data.num_steps=4", "--data.eval_episodes=2",
-        "--data.eval_num_envs=2", "--trainer.accelerator=cpu", "--trainer.max_epochs=5", "--trainer.devices=2",
+        "--data.env={class_path: tests.death_run.Deadly}", "--data.num_envs=2", "--data.num_steps=4",
+        "--data.eval_episodes=2", "--data.eval_num_envs=2", "--trainer.max_epochs=5",
+        "--trainer.accelerator=cpu", "--trainer.devices=2",
         "--trainer.callbacks+=tests.death_run.Dying", "--trainer.limit_val_batches=0",
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, ModelParallelStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -127,6 +127,12 @@ class LearningModule(OnPolicyModule):
             raise UserError(
                 "trainer.precision=16-mixed scales the loss and cannot skip an update; use bf16-mixed, bf16-true or "
                 "32-true."
+            )
+        skipping = [name for name in ("target_kl", "critic_warmup_iterations") if self.hparams.get(name)]
+        if skipping and isinstance(self.trainer.strategy, DeepSpeedStrategy):
+            raise UserError(
+                f"model.{skipping[0]}={self.hparams[skipping[0]]} skips steps by taking gradients away, which "
+                "DeepSpeed keeps to itself: add configs/strategy/deepspeed.yaml, or choose strategy ddp or fsdp."
             )
 
     def on_rollout_start(self) -> None:

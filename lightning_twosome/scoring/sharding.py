@@ -7,9 +7,9 @@
                 each preceded by one exchanged number: does anyone still need the weights?
 
 How many forwards a process needs differs: equal decisions are remembered, episodes end at different times, rollouts
-meet different prompts. Without gradient (:meth:`InStep.until_all_are_done`) a process that has done its work makes empty
-forwards until the last one has. With gradient (:func:`in_step`) all first agree on a number, since the backward passes
-must match too.
+meet different prompts. Without gradient (:meth:`InStep.until_all_are_done`) a process that has done its work makes
+empty forwards until the last one has. With gradient (:func:`in_step`) all first agree on a number, since the backward
+passes must match too.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def plain(tensor: Tensor) -> Tensor:
 
 
 def average_gradients(parameters: list[nn.Parameter]) -> None:
-    """Average over processes the gradients that sharding leaves alone: those of weights that every process has whole."""
+    """Average over processes the gradients of weights that every process has whole, which sharding leaves alone."""
     gradients = [p.grad for p in parameters if p.grad is not None and not isinstance(p, DTensor)]
     if not gradients:
         return
