@@ -47,6 +47,11 @@ def merge_settings(
             f"The checkpoint was written by {saved_class}, but model.class_path is {class_path}: use the config it was "
             "trained with."
         )
+    if strange := sorted(saved.keys() - configured.keys()):
+        raise UserError(
+            f"The checkpoint has the setting {strange[0]}={saved[strange[0]]!r}, which {class_path} of this version "
+            "does not know: use the version of lightning-twosome that wrote it."
+        )
     merged = {**configured, **{name: value for name, value in saved.items() if name in configured}}
     by_hand = chosen_by_hand(arguments)
     for path in by_hand:

@@ -79,7 +79,8 @@ def one_sentence(error: Exception) -> str:
         return f"{name} is not known{_nearest_option(name) or '; --help lists the options'}"
     if loose := re.search(r"unrecognized arguments: (\S+)", text):
         return f"{loose[1]!r} is not expected here: options begin with two hyphens, as in --seed_everything 1"
-    if missing := re.search(r"(?:(\w+): )?[Tt]he following arguments are required: (\S+)", text):
+    missing = re.search(r"(?:(\w+): )?[Tt]he following arguments are required: (\S+)", text)
+    if missing and "Problem with" not in text:
         name = ".".join(part for part in (missing[1], missing[2].rstrip(",")) if part)
         return f"{_plain_key(name)} is missing: {_WAYS_TO_GIVE.get(_plain_key(name), 'give it, as --help says')}"
     if "Subtypes:" not in text and "Parser key" not in text:
@@ -197,6 +198,7 @@ def _readable(cause: str) -> str:
     cause = re.sub(r"\. Got value: (.*)$", r", not '\1'", cause)
     cause = re.sub(r"<class '([^']+)'>", r"\1", cause)
     cause = re.sub(r"collections\.abc\.(?:Sequence|Iterable)|typing\.List\b", "list", cause)
+    cause = re.sub(r"^[Tt]he following arguments are required: (?:class\.)?(.*)$", r"\1 is missing: give it", cause)
     cause = re.sub(r"^No module named '([^']+)'$", r"no module \1 can be imported: check class_path", cause)
     cause = re.sub(r"^Expected '([^']+)' to be a subclass of (\w+)", r"\1 is no \2", cause)
     cause = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", cause)

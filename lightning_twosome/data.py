@@ -38,6 +38,7 @@ from lightning_twosome.rollout import (
 )
 from lightning_twosome.samples import EpisodeBatch, Samples
 from lightning_twosome.tasks import MixtureEnv, Task, named
+from lightning_twosome.trainer_settings import check_seed
 from lightning_twosome.vector_env import State, TextVectorEnv, Vectorization
 
 
@@ -90,7 +91,7 @@ class RolloutDataModule(L.LightningDataModule):
         self.num_envs = num_envs
         self.num_steps = num_steps
         self.update_epochs = update_epochs
-        self.minibatch_size = minibatch_size or num_envs * num_steps
+        self.minibatch_size = num_envs * num_steps if minibatch_size is None else minibatch_size
         self.eval_episodes = eval_episodes
         self.eval_greedy_episodes = eval_greedy_episodes
         self.eval_num_envs = eval_num_envs
@@ -106,6 +107,7 @@ class RolloutDataModule(L.LightningDataModule):
         self._test_envs: dict[str, TextVectorEnv] = {}
         self._restored: dict[str, Any] | None = None
         self._kept: dict[str, Any] = {}
+        self._examples: list[State] = []
         self._check_arguments()
 
     def _training_tasks(self) -> list[Task]:
@@ -122,6 +124,9 @@ class RolloutDataModule(L.LightningDataModule):
         for name in ("num_envs", "num_steps", "update_epochs", "minibatch_size", "eval_episodes", "eval_num_envs"):
             if getattr(self, name) < 1:
                 raise UserError(f"data.{name} is {getattr(self, name)}; it must be at least 1.")
+        if self.eval_greedy_episodes < 0:
+            raise UserError(f"data.eval_greedy_episodes is {self.eval_greedy_episodes}; it must be at least 0.")
+        check_seed("data.seed", self.seed)
         if (self.num_envs * self.num_steps) % self.minibatch_size:
             raise UserError(
                 f"data.minibatch_size={self.minibatch_size} does not divide the rollout of num_envs * num_steps = "
@@ -165,7 +170,9 @@ class RolloutDataModule(L.LightningDataModule):
 
     def example_states(self, count: int = 64) -> list[State]:
         """States met by a uniform random policy, always the same ones."""
-        env = TextVectorEnv([self.make_env])
+        if len(self._examples) == count:
+            return self._examples
+        env = TextVectorEnv([self.make_env], self.vectorization)  # an environment may end its process
         generator = np.random.default_rng(0)
         states = [env.reset({0: 0})[0]]
         while len(states) < count:
@@ -173,6 +180,7 @@ class RolloutDataModule(L.LightningDataModule):
             ended = transition.terminated or transition.truncated
             states.append(env.reset({0: len(states)})[0] if ended else transition.state)
         env.close()
+        self._examples = states
         return states
 
     # Training

@@ -37,14 +37,14 @@ class Raised:
         name: The environment's.
     """
 
-    error: Exception
+    error: Exception | SystemExit
     name: str
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Raised, (_portable(self.error), self.name)
 
 
-def _portable(error: Exception) -> Exception:
+def _portable(error: Exception | SystemExit) -> Exception | SystemExit:
     """The exception itself where it survives pickling, else one that says the same; with its traceback as a note."""
     text = "".join(traceback.format_exception(error))
     try:

@@ -189,8 +189,10 @@ def read_records(run: Path) -> list[Record]:
             )
             for row in rows
         ]
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{str(path)!r} is no file of test episodes: {error}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{str(path)!r} is no file of test episodes: name the run's folder, or its generalization_episodes.csv."
+        ) from error
     if not records:
         raise UserError(f"{str(path)!r} holds no episode: run lightning-twosome test again.")
     return records

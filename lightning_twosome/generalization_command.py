@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.generalization import NAME, combine, screen_table, write_table
 
 
@@ -20,7 +20,7 @@ def generalization_command(arguments: Sequence[str]) -> int:
     Returns:
         The exit code, 0.
     """
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="lightning-twosome generalization",
         description="The generalisation table over several runs, which lightning-twosome test was run on: means over "
         "runs with 95 % bootstrap intervals stratified over the runs, and the interquartile mean over runs.",

@@ -35,7 +35,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils import logging as transformers_logging
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.lora import adapter_base, add_lora, is_adapter, load_adapter
+from lightning_twosome.lora import adapter_base, add_lora, check_fields, is_adapter, load_adapter
 from lightning_twosome.model_folder import bundled_path, check_weights, find_model_folder, first_sentence, read_json
 
 __all__ = [
@@ -136,6 +136,7 @@ def load_language_model(
     """
     trunk_dtype = _check_dtype(dtype)
     _check_attention(attn_implementation)
+    check_fields(lora or {})
     quantized = _quantization(quantization, trunk_dtype)
     folder, source, revision = find_model_folder(name, revision)
     if is_adapter(folder):

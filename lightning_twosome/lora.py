@@ -55,7 +55,7 @@ def add_lora(model: PreTrainedModel, lora: Mapping[str, Any], revision: str | No
         lora: Fields of ``peft.LoraConfig``; what is left out is r=8, lora_alpha=16 and `default_targets`.
         revision: The trunk's, to be kept in the adapter's config.
     """
-    _check_fields(lora)
+    check_fields(lora)
     settings = DEFAULTS | dict(lora)
     if settings.get("target_modules") is None:
         settings["target_modules"] = default_targets(model)
@@ -135,7 +135,12 @@ def linear_names(model: nn.Module) -> set[str]:
     }
 
 
-def _check_fields(lora: Mapping[str, Any]) -> None:
+def check_fields(lora: Mapping[str, Any]) -> None:
+    """Check what can be checked of an adapter's settings without its model.
+
+    Raises:
+        UserError: A field is unknown or not the user's to set, or a number is none.
+    """
     known = {field.name for field in fields(LoraConfig)} - _FIXED
     for key in lora:
         if key in _FIXED:
@@ -144,6 +149,11 @@ def _check_fields(lora: Mapping[str, Any]) -> None:
             nearest = [_ALIASES[key]] if key in _ALIASES else difflib.get_close_matches(key, known, n=1)
             way_out = f"did you mean {nearest[0]!r}" if nearest else "see the fields of peft.LoraConfig"
             raise UserError(f"lora has no field {key!r}: {way_out}")
+    for key, least in (("r", 1), ("lora_alpha", 0), ("lora_dropout", 0)):
+        value = lora.get(key, least)
+        number = int if key == "r" else int | float
+        if not isinstance(value, number) or isinstance(value, bool) or not value >= least:
+            raise UserError(f"lora.{key} is {value!r}; it must be a number of at least {least}")
 
 
 def _check_output_head(adapted: PeftModel) -> None:

@@ -279,7 +279,8 @@ class TwosomeCLI(LightningCLI):
         own = list(config.get("callbacks") or [])
         added: list[Callback] = []
         if self.subcommand == "fit" and config.get("enable_checkpointing") in (None, True):
-            added += [] if _has(own, ModelCheckpoint) else default_checkpoints(run_dir)
+            evaluated = config.get("limit_val_batches") != 0
+            added += [] if _has(own, ModelCheckpoint) else default_checkpoints(run_dir, evaluated)
         if config.get("enable_progress_bar") in (None, True) and not _has(own, ProgressBar):
             added.append(RolloutProgressBar())
         if self.subcommand in ("fit", "validate", "test") and not _has(own, EvaluationReport):
@@ -319,6 +320,7 @@ def quieten() -> None:
         ".*does not have many workers.*",
         ".*LeafSpec.*",
         ".*exists and is not empty.*",
+        ".*The dirpath has changed from.*",  # a checkpoint of another run's folder
         ".*method of metric WindowedMean was called before.*",  # no episode has ended yet
         ".*is_gradient_checkpointing.*",  # peft's, with transformers 5
         ".*callbacks used to create the checkpoint need to be provided.*",

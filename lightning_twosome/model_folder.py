@@ -9,6 +9,7 @@ Every later step reads a local folder, so that a hub model fails with the same w
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -67,15 +68,26 @@ def find_model_folder(name: str, revision: str | None = None) -> ModelFolder:
         name: "bundled", a local folder, or a hub id.
         revision: Branch, tag or commit of a hub id; noted and otherwise without effect for a folder.
     """
+    if not name.strip():
+        raise UserError("the model's name is empty: give 'bundled', a local folder or a hub id of the form owner/name")
     folder = bundled_path() if name == "bundled" else Path(name).expanduser()
     if folder.is_dir():
         return ModelFolder(folder, str(folder.resolve()), revision)
     if folder.exists():
         raise UserError(f"model {name!r} is a file: give the folder that holds its config.json")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"model folder {name!r} does not exist")
+        raise UserError(f"model folder {name!r} does not exist{_nearest_folder(folder)}")
+    if difflib.get_close_matches(name.lower(), ["bundled"], cutoff=0.8):
+        raise UserError(f"model {name!r} is no folder here; did you mean 'bundled'?")
     snapshot = _download(name, revision)
     return ModelFolder(snapshot, name, snapshot.name)
+
+
+def _nearest_folder(folder: Path) -> str:
+    """The folder beside it whose name is nearest."""
+    beside = [other.name for other in folder.parent.iterdir() if other.is_dir()] if folder.parent.is_dir() else []
+    nearest = difflib.get_close_matches(folder.name, beside, n=1, cutoff=0.75)
+    return f"; did you mean {str(folder.parent / nearest[0])!r}?" if nearest else ": give one that does, or a hub id"
 
 
 def _download(name: str, revision: str | None) -> Path:

@@ -24,6 +24,7 @@ from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import Episode
 from lightning_twosome.run_folder import CHECKPOINTS
+from lightning_twosome.trainer_settings import check_seed
 from lightning_twosome.twosome_agent import TwosomeAgent
 from lightning_twosome.vector_env import State, TextVectorEnv, Transition
 
@@ -62,6 +63,9 @@ def play(
         sample: Let the agent's choice be sampled instead of the most probable action.
         device: Where the agent computes.
     """
+    if episodes < 1:
+        raise UserError(f"episodes is {episodes}; it must be at least 1.")
+    check_seed("seed", seed)
     player, make_env = _agent_and_environment(agent, env, env_kwargs, device, seed)
     vector = TextVectorEnv([make_env])
     table = Table(player, vector, Console(highlight=False, soft_wrap=True), greedy=not sample)
@@ -88,6 +92,10 @@ def _agent_and_environment(
     if path.is_file():
         agent = TwosomeAgent.from_checkpoint(path, device, seed)
     else:
+        if not path.is_dir() and name.count("/") != 1:  # no hub id either
+            raise UserError(
+                f"agent={name!r} does not exist: name an exported folder, its hub id, a .ckpt file or a run's folder."
+            )
         agent = TwosomeAgent.from_pretrained(name, device=device, seed=seed)
         saved = {"env": agent.settings.environment, "env_kwargs": agent.settings.environment_kwargs}
     if env is not None:

@@ -175,10 +175,10 @@ def with_metrics_file(chosen: Any, run_dir: Path, resume_step: int | None = None
     return own if any(isinstance(one, CSVLogger) for one in own) else [*own, RunLogger(run_dir, resume_step)]
 
 
-def default_checkpoints(run_dir: Path) -> list[ModelCheckpoint]:
-    """The best checkpoint by evaluated return, and the last one."""
+def default_checkpoints(run_dir: Path, evaluated: bool = True) -> list[ModelCheckpoint]:
+    """The best checkpoint by evaluated return, where there are evaluations, and the last one."""
     folder = run_dir / CHECKPOINTS
     best = ModelCheckpoint(folder, filename="best", monitor="val/return", mode="max", enable_version_counter=False)
     # Otherwise Lightning saves it after evaluations only, and a run between two of them loses what it learned.
     last = ModelCheckpoint(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
-    return [best, last]
+    return [best, last] if evaluated else [last]

@@ -21,6 +21,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 
+from lightning_twosome.environment_ids import make_by_id
 from lightning_twosome.errors import UserError
 
 TASK_STREAM = 1
@@ -46,20 +47,17 @@ class Task:
         """A new environment.
 
         Raises:
-            UserError: The id is unknown or the environment does not take the keyword arguments.
+            UserError: The id is unknown, the environment does not take the keyword arguments, or making it raised.
         """
-        if callable(self.env):
-            return self.env()
         try:
-            return gym.make(self.env, **(self.env_kwargs or {}))
-        except gym.error.Error as error:
+            return self.env() if callable(self.env) else make_by_id(self.env, self.env_kwargs or {})
+        except UserError:
+            raise
+        except (Exception, SystemExit) as error:
+            said = " ".join(str(error).split())
             raise UserError(
-                f"The environment {self.env!r} is not known to gymnasium ({error}); import the module that registers "
-                "it, or give a class_path in place of the id."
-            ) from error
-        except TypeError as error:
-            raise UserError(
-                f"The environment {self.env!r} does not take env_kwargs={self.env_kwargs!r}: {error}."
+                f"The environment {self.label!r} cannot be made, it raised {type(error).__name__}: {said}; --debug "
+                "shows where."
             ) from error
 
     @property
@@ -85,6 +83,9 @@ def named(tasks: Sequence[Task], place: str) -> list[Task]:
     Raises:
         UserError: There is none, two have the same name, or a weight is not positive.
     """
+    for task in tasks:
+        if task.env == "":
+            raise UserError(f"{place} is empty: give a gymnasium id, such as twosome/TomatoSalad-v0, or a class.")
     if not tasks:
         raise UserError(
             f"{place} is an empty list; give it at least one task, such as {{env: twosome/TomatoSalad-v0}}."
@@ -93,6 +94,11 @@ def named(tasks: Sequence[Task], place: str) -> list[Task]:
         if not (math.isfinite(task.weight) and task.weight > 0):
             raise UserError(
                 f"{place}: the task {task.label!r} has the weight {task.weight}; it must be a positive number."
+            )
+        if callable(task.env) and task.env_kwargs:
+            raise UserError(
+                f"{place} is the class {task.label}, and env_kwargs={task.env_kwargs!r} are for an id: give them as "
+                "init_args of the class, or set env_kwargs to null."
             )
         if not task.label.strip():
             raise UserError(f"{place}: the task of {task.env!r} has an empty name; give it a name or leave it out.")

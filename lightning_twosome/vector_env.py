@@ -105,20 +105,20 @@ class Reporter(gym.Wrapper):
         """Start the episode of ``seed`` and take the actions of ``options["histories"][index]``, if any."""
         try:
             return 0, {"report": self._start(seed, (options or {}).get("histories", {}).get(self.index, ()))}
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return 0, {"report": Raised(error, self.name)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take the action of this index in the offered list."""
         try:
             transition = self._take(int(action))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return 0, 0.0, False, False, {"report": Raised(error, self.name)}
         reward = sum(transition.step_rewards)
         return 0, reward, transition.terminated, transition.truncated, {"report": transition}
 
     def _start(self, seed: int | None, history: Sequence[int]) -> State:
-        prompt, info = self.env.reset(seed=seed)
+        prompt, info = self._parts(self.env.reset(seed=seed), "reset", ("prompt", "info"))
         ended = False
         for number, action in enumerate(history):
             if ended or action >= len(info["actions"]):
@@ -127,12 +127,14 @@ class Reporter(gym.Wrapper):
                     f"{seed}) and {number} of its actions the next one is not possible; exact resume needs the same "
                     "environment (data.env, data.env_kwargs) and one that honours its seed."
                 )
-            prompt, _, terminated, truncated, info = self.env.step(action)
+            prompt, _, terminated, truncated, info = self._step(action)
             ended = terminated or truncated
         return self._state(prompt, info)
 
     def _take(self, action: int) -> Transition:
-        prompt, reward, terminated, truncated, info = self.env.step(action)
+        prompt, reward, terminated, truncated, info = self._step(action)
+        if not isinstance(reward, int | float | np.number | np.ndarray) or not np.isfinite(reward).all():
+            raise UserError(f"Environment {self.name!r} gave the reward {reward!r}; it must be a finite number.")
         duration, step_rewards = self._time_and_rewards(float(reward), info)
         ended = terminated or truncated
         return Transition(
@@ -143,6 +145,23 @@ class Reporter(gym.Wrapper):
             truncated=bool(truncated),
             success=bool(info["success"]) if ended and "success" in info else None,
         )
+
+    def _step(self, action: int) -> Any:
+        return self._parts(self.env.step(action), "step", ("prompt", "reward", "terminated", "truncated", "info"))
+
+    def _parts(self, result: Any, method: str, names: Sequence[str]) -> Any:
+        """What a method gave, which must have these parts, the last of them a dict."""
+        count = len(result) if isinstance(result, tuple) else 1
+        if count != len(names):
+            raise UserError(
+                f"Environment {self.name!r} gave {count} value{'s' * (count != 1)} in {method}; it must be the "
+                f"{len(names)} of gymnasium: {', '.join(names)}."
+            )
+        if not isinstance(result[-1], dict):
+            raise UserError(
+                f"Environment {self.name!r} gave a {type(result[-1]).__name__} as info in {method}; it must be a dict."
+            )
+        return result
 
     def _time_and_rewards(self, reward: float, info: dict[str, Any]) -> tuple[int, tuple[float, ...]]:
         """Duration and reward of each primitive step, which must agree with each other and with the reward."""

@@ -65,12 +65,15 @@ class CheckReport:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def _length(self, context: str) -> str:
+        return f"at most {self.longest} tokens ({context})" if self.longest else "no state could be read as tokens"
+
     def __str__(self) -> str:
         actions = f"{self.fewest_actions} to {self.most_actions} actions"
         context = "no limit" if self.context is None else f"{self.context} can be read"
         lines = [
             f"{self.name}: {self.episodes} random episodes of {self.decisions} decisions in all, played twice; "
-            f"{actions} a state; at most {self.longest} tokens ({context})."
+            f"{actions} a state; {self._length(context)}."
         ]
         lines += [f"note: {note}" for note in self.notes]
         lines += [f"finding: {finding}" for finding in self.findings]
@@ -119,6 +122,9 @@ def inspect_text_env(
     seed: int = 0,
 ) -> CheckReport:
     """The same as :func:`check_text_env`, with the findings in the report rather than in an error."""
+    for argument, value in (("episodes", episodes), ("max_decisions", max_decisions)):
+        if value < 1:
+            raise UserError(f"{argument} is {value}; it must be at least 1.")
     if tokenizer is None:
         from lightning_twosome.language_model import load_tokenizer
 
@@ -323,4 +329,4 @@ def _difference(first: tuple[Any, ...], second: tuple[Any, ...]) -> str | None:
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(one, other)
-    return bool(one == other)
+    return bool(one == other) or bool(one != one and other != other)  # nan, which the reward's rule names

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -9,17 +11,25 @@ import yaml
 
 from lightning_twosome.errors import UserError
 
+YAML_ENDINGS = (".yaml", ".yml")
+
 
 def find_task(task: str, bundled: Path, family: str) -> Path:
     """The file of a bundled task, or of any task given by the path of its YAML file (ending in .yaml or .yml)."""
     name = str(task)
-    path = Path(name).resolve() if name.endswith((".yaml", ".yml")) else bundled / f"{name}.yaml"
+    path = Path(name).resolve() if name.endswith(YAML_ENDINGS) else bundled / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(entry.stem for entry in bundled.glob("*.yaml")))
-        raise UserError(
-            f"there is no {family} task {name!r}: give the path of a YAML file that exists or one of {known}"
-        )
+        known = sorted(entry.stem for entry in bundled.glob("*.yaml"))
+        way_out = nearest(name, known) or f": give the path of a YAML file that exists or one of {', '.join(known)}"
+        raise UserError(f"there is no {family} task {name!r}{way_out}")
     return path
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest, whatever its case, as the end of a sentence; empty where none is near."""
+    by_lower = {other.lower(): other for other in known}
+    found = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.75)
+    return f"; did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
 class TaskFile:
@@ -43,7 +53,8 @@ class TaskFile:
         if missing := sorted(keys - data.keys()):
             self.complain(f"lacks the key {missing[0]!r}")
         if unknown := sorted(str(key) for key in data.keys() - keys - optional):
-            self.complain(f"has the unknown key {unknown[0]!r}; the keys are {', '.join(sorted(keys | optional))}")
+            meant = nearest(unknown[0], keys | optional) or f"; the keys are {', '.join(sorted(keys | optional))}"
+            self.complain(f"has the unknown key {unknown[0]!r}{meant}")
         self.data = data
 
     def complain(self, message: str) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
 from lightning_twosome.agent import ActorCritic
+from lightning_twosome.decisions import DecisionEncoder
 from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
-from lightning_twosome.language_model import LanguageModel, LanguageModelConfig
+from lightning_twosome.language_model import LanguageModel, LanguageModelConfig, load_tokenizer
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.scoring.sharding import data_parallel, is_sharded, shard
 from lightning_twosome.trained_weights import check_weights, kept_names, kept_weights
@@ -56,8 +58,11 @@ class LanguageModelPolicy(OnPolicyModule):
         self.actor_critic = None
         self.strict_loading = False
         beta = self.hparams["beta"]
-        if beta != "mean_count" and not (isinstance(beta, int | float) and beta > 0):
+        if beta != "mean_count" and not (isinstance(beta, int | float) and 0 < beta < math.inf):
             raise UserError(f"model.beta is {beta!r}; it must be a positive number or 'mean_count'.")
+        hidden = self.hparams.get("critic_hidden", ())
+        if any(width < 1 for width in hidden):
+            raise UserError(f"model.critic_hidden is {list(hidden)}; each layer must have a width of at least 1.")
 
     def configure_model(self) -> None:
         """Load the language model, put the critic on it, and spread it over processes where a strategy wants that."""
@@ -105,9 +110,20 @@ class LanguageModelPolicy(OnPolicyModule):
         return self.actor_critic
 
     def setup(self, stage: str) -> None:
-        """Start beta at the actions' mean count, where it is asked for."""
+        """Read what the environment shows; start beta at the actions' mean count, where it is asked for."""
+        if self.actor_critic is None:
+            self._check_texts()
         if self.agent.beta_from_counts:
             self.agent.initialize_beta([state.decision for state in self.data.example_states()])
+
+    def _check_texts(self) -> None:
+        """Read example states with the tokenizer alone, so that texts it cannot use show before weights are loaded."""
+        config = self.language_model_config
+        encoder = DecisionEncoder(*load_tokenizer(config.name, config.revision))
+        for state in self.data.example_states():
+            for decision in (state.decision, state.restatement):
+                if decision is not None:
+                    encoder.encode(decision)
 
     # Acting
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -53,7 +54,7 @@ class LearningModule(OnPolicyModule):
         """
         for name, (low, high) in self.RANGES.items():
             value = self.hparams[name]
-            if value is not None and (value < low or (high is not None and value > high)):
+            if value is not None and not (low <= value <= (sys.float_info.max if high is None else high)):
                 bounds = f"at least {low}" if high is None else f"between {low} and {high}"
                 raise UserError(f"model.{name} is {value}; it must be {bounds}.")
 

@@ -9,7 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.errors import UserError
+from lightning_twosome.ledger.axis import STEPS
 from lightning_twosome.study.definition import Study, load_study
 
 if TYPE_CHECKING:
@@ -29,7 +31,11 @@ def study_command(arguments: list[str]) -> int:
     from lightning_twosome.study.cells import make_cells
 
     study = load_study(options.study)
-    study.output, study.processes = options.output or study.output, options.processes or study.processes
+    study.output = options.output or study.output
+    if options.processes is not None:
+        study.processes = options.processes
+    if study.processes < 1:
+        raise UserError(f"--processes is {study.processes}; it must be at least 1.")
     cells = make_cells(study, options.study.parent)
     chosen = _chosen(study, cells, options)
     if options.dry_run:
@@ -45,7 +51,7 @@ def study_command(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="lightning-twosome study",
         description="Run a grid of tasks, methods and seeds; what is finished already is not run again.",
     )
@@ -60,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", action="store_true", help="write report.md and figures from what is finished")
     parser.add_argument(
         "--x",
-        default="env_steps",
+        default=STEPS,
         metavar="METRIC",
         help="what the report's curves are drawn over, such as ledger/flops",
     )
@@ -74,7 +80,7 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     write_tables(study, cells)
     command = ["lightning-twosome", "study", str(options.study), "--report"]
     command += ["--output", options.output] if options.output else []
-    command += ["--x", options.x] if options.x != "env_steps" else []
+    command += ["--x", options.x] if options.x != STEPS else []
     for path in write_report(study, cells, shlex.join(command), options.x):
         print(f"Wrote {path}")
     return 0

@@ -184,7 +184,7 @@ def load_study(path: Path) -> Study:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"The study {str(path)!r} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"The study {str(path)!r} is no YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, Mapping):
         raise UserError(f"The study {str(path)!r} is no mapping; it needs tasks, methods and seeds.")

@@ -90,6 +90,7 @@ class BabyAIEnv(gymnasium.Env[str, int]):
         """Draw rooms and a mission and return the first prompt with its information."""
         super().reset(seed=seed, options=options)
         # Without a seed, minigrid's own generator goes on from the last one.
+        self.level.gen_mission.tries = 0
         with quiet():
             observation, _ = self.level.reset(seed=seed)
         self._looker = Looker(self.level)

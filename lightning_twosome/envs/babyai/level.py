@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import difflib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import gymnasium
 
 from lightning_twosome.errors import UserError
+
+MOST_DRAWS = 200
 
 
 def make_level(level: str, settings: Mapping[str, Any]) -> Any:
@@ -31,11 +33,42 @@ def make_level(level: str, settings: Mapping[str, Any]) -> Any:
     if not isinstance(settings, Mapping):
         raise UserError(f"BabyAI's level_settings is {settings!r}; it must be a mapping, such as {{room_size: 6}}")
     try:
-        return gymnasium.make(ids[level], disable_env_checker=True, **settings).unwrapped
+        made: Any = gymnasium.make(ids[level], disable_env_checker=True, **settings).unwrapped
+        made.gen_mission = Draws(made.gen_mission, f"level {level!r} with level_settings={dict(settings)!r}")
+        return made
     except (TypeError, AssertionError, ValueError) as error:
         given, said = dict(settings), str(error).partition(" was raised from the environment creator")[0]
         said = said or "minigrid refuses a value without saying why"
         raise UserError(f"the BabyAI level {level!r} does not take level_settings={given!r}: {said}") from error
+
+
+class Draws:
+    """Draws missions until one fits, as minigrid does, but not for ever: things may need more room than there is.
+
+    Args:
+        draw: Minigrid's draw of things and mission.
+        level: What is said where it cannot be drawn.
+
+    Attributes:
+        tries: Since the last reset.
+    """
+
+    def __init__(self, draw: Callable[[], None], level: str) -> None:
+        self.draw, self.level, self.tries = draw, level, 0
+
+    def __call__(self) -> None:
+        """Draw once more.
+
+        Raises:
+            UserError: After too many tries.
+        """
+        self.tries += 1
+        if self.tries > MOST_DRAWS:
+            raise UserError(
+                f"the BabyAI {self.level} could not be drawn in {MOST_DRAWS} tries: its rooms are too small for its "
+                "things; give a larger room_size or a smaller num_dists"
+            )
+        self.draw()
 
 
 def _ids() -> dict[str, str]:

@@ -14,6 +14,7 @@ from lightning_twosome.envs.household.task import load_task
 from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.envs.household.world import Scene, shared_world
 from lightning_twosome.envs.keywords import check_keywords, prompt_space
+from lightning_twosome.envs.task_file import YAML_ENDINGS
 from lightning_twosome.errors import UserError
 
 
@@ -92,6 +93,8 @@ class HouseholdEnv(gymnasium.Env[str, int]):
         # As many as are offered in the current state, so that action_space.sample() is one of them.
         self.action_space = spaces.Discrete(len(self.task.actions))  # type: ignore[assignment]
         self._world = shared_world(self.task, faithful)
+        if task.endswith(YAML_ENDINGS):
+            self._world.check_solvable()
         self._running = False
         self._begin()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +21,7 @@ from lightning_twosome.envs.household.things import (
     Action,
     Thing,
 )
-from lightning_twosome.envs.task_file import TaskFile, find_task
+from lightning_twosome.envs.task_file import TaskFile, find_task, nearest
 
 BUNDLED_TASKS = Path(__file__).parent / "tasks"
 
@@ -86,6 +87,15 @@ def possible_actions(rooms: tuple[str, ...], things: Mapping[str, Thing]) -> dic
     return actions | ({"stand up": Action("stand")} if seats else {})
 
 
+def contradict(first: Fact, second: Fact) -> bool:
+    """Whether two facts cannot hold at once, as far as that shows without playing."""
+    if {first.kind, second.kind} in ({"open", "closed"}, {"switched on", "switched off"}, {"open", "switched on"}):
+        return first.subject == second.subject
+    if first.kind == second.kind == "put":
+        return first.subject == second.subject and first.place != second.place
+    return first.kind == second.kind in ("in", "sit") and first.subject != second.subject
+
+
 class _Reader(TaskFile):
     """Turns one YAML file into a task."""
 
@@ -96,7 +106,8 @@ class _Reader(TaskFile):
         rooms = self.rooms()
         start = self.get("start", str)
         if start not in rooms:
-            self.complain(f"starts in {start!r}, which is none of its rooms {', '.join(rooms)}")
+            meant = nearest(start, rooms) or f", but {', '.join(rooms)}"
+            self.complain(f"starts in {start!r}, which is no room{meant}")
         things = self.things(rooms)
         facts = known_facts(rooms, things)
         return HouseholdTask(
@@ -105,7 +116,7 @@ class _Reader(TaskFile):
             rooms=rooms,
             start=start,
             things=things,
-            goal=tuple(tuple(self.look_up("goal", part, facts) for part in self.parts(one)) for one in self.goals()),
+            goal=self.goal(facts),
             actions=self.actions(possible_actions(rooms, things)),
             vector=self.vector(facts),
             horizon=self.number("horizon", 1),
@@ -174,6 +185,15 @@ class _Reader(TaskFile):
             self.complain(f"has {name!r} open and switched on at once")
         return Thing(name, properties[name], place, number, faces, flags["open"], flags["switched_on"])
 
+    def goal(self, facts: Mapping[str, Fact]) -> Goal:
+        goal = tuple(tuple(self.look_up("goal", part, facts) for part in self.parts(one)) for one in self.goals())
+        settled = [alternatives[0] for alternatives in goal if len(alternatives) == 1]
+        for first, second in itertools.combinations(settled, 2):
+            if contradict(first, second):
+                names = {fact: name for name, fact in facts.items()}
+                self.complain(f"has {names[first]!r} and {names[second]!r} in goal, which cannot both hold")
+        return goal
+
     def goals(self) -> list[Any]:
         goals: list[Any] = self.get("goal", list)
         if not goals:
@@ -185,7 +205,8 @@ class _Reader(TaskFile):
 
     def look_up(self, key: str, name: str, known: Mapping[str, Fact]) -> Fact:
         if name not in known:
-            self.complain(f"has {name!r} in {key}, which is none of: {', '.join(known)}")
+            meant = nearest(name, known) or f"; it is none of: {', '.join(known)}"
+            self.complain(f"has the unknown {name!r} in {key}{meant}")
         return known[name]
 
     def vector(self, facts: Mapping[str, Fact]) -> tuple[Fact, ...]:
@@ -196,7 +217,8 @@ class _Reader(TaskFile):
     def actions(self, possible: Mapping[str, Action]) -> tuple[Action, ...]:
         names = list(possible) if "actions" not in self.data else self.get("actions", list)
         if unknown := [name for name in names if name not in possible]:
-            self.complain(f"has {unknown[0]!r} in actions, which is none of: {', '.join(possible)}")
+            meant = nearest(unknown[0], possible) or f"; it is none of: {', '.join(possible)}"
+            self.complain(f"has the unknown {unknown[0]!r} in actions{meant}")
         if not names or len(set(names)) < len(names):
             self.complain("needs in 'actions' at least one action and none twice")
         return tuple(possible[name] for name in names)

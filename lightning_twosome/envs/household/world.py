@@ -13,6 +13,8 @@ from lightning_twosome.envs.household.task import HouseholdTask
 from lightning_twosome.envs.household.text import PROMPT_STYLES, Narrator
 from lightning_twosome.errors import UserError
 
+MOST_SCENES = 10_000  # a second or two
+
 
 class Texts(NamedTuple):
     """A state in the words of one style."""
@@ -86,11 +88,29 @@ class World:
             scene, length = self.follow(scene, self.best_action(scene)), length + 1
         return length
 
-    def _search(self, start: Scene) -> None:
-        """Breadth first to the goal; every scene on the way found learns its best action."""
+    def check_solvable(self) -> None:
+        """Refuse a task whose goal cannot be reached, or not within its horizon; a very large one is not searched.
+
+        Raises:
+            UserError: There is no way to the goal, or none that is short enough.
+        """
+        self._search(self.initial, MOST_SCENES)
+        if self.initial.best is None:
+            return
+        task, length = self.house.task, self.shortest()
+        if length > task.horizon:
+            raise UserError(
+                f"the household task {task.name!r} needs {length} decisions at least, and its horizon is "
+                f"{task.horizon}: raise the horizon"
+            )
+
+    def _search(self, start: Scene, most: int | None = None) -> None:
+        """Breadth first to the goal, in at most so many scenes; every scene on the way found learns its best action."""
         reached: dict[Scene, tuple[Scene, int] | None] = {start: None}
         queue = [start]
         for scene in queue:  # grows while it is walked through
+            if most is not None and len(queue) > most:
+                return
             if scene.succeeded and scene is not start:
                 step = reached[scene]
                 while step is not None:
