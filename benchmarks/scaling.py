@@ -63,7 +63,7 @@ def work(options: argparse.Namespace) -> None:
     os.sched_setaffinity(0, {cores[rank % len(cores)]})
     torch.set_num_threads(1)
     L.seed_everything(0, verbose=False)
-    lora = {"r": 8, "lora_alpha": 16}
+    lora = {"r": 8, "lora_alpha": 16, "target_modules": "all-linear"}
     module = TwosomePPO(language_model={"name": options.model, "lora": lora}, actor_lr=1e-4, target_kl=None)  # type: ignore[arg-type]
     data = RolloutDataModule(
         options.task, num_envs=options.num_envs, num_steps=options.num_steps, update_epochs=4, seed=0

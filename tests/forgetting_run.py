@@ -9,29 +9,12 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 
 from lightning_twosome import TwosomePPO
 from lightning_twosome.callbacks import ForgettingCheck
-from lightning_twosome.language_model import decoder_layers
 from tests import toys
 from tests.forgetting_tasks import NAMES
-
-
-class Sharded(TwosomePPO):
-    """The language model's weights spread over the processes."""
-
-    def configure_model(self):
-        if self.actor_critic is None:
-            super().configure_model()
-            moved(self)
-            for layer in decoder_layers(self.agent.model):
-                fully_shard(layer, mesh=self.device_mesh["data_parallel"])
-            fully_shard(self.agent.model, mesh=self.device_mesh["data_parallel"])
-
-    def validation_step(self, batch, batch_idx):
-        """No episodes, whose forwards are not as many on each process."""
 
 
 def moved(module: TwosomePPO) -> TwosomePPO:
@@ -70,7 +53,7 @@ def main(folder: Path) -> None:
     ddp = {"devices": 2, "strategy": "ddp"}
     with_check, without = fit(folder, callback(folder), **ddp), fit(folder, None, **ddp)
     validated = evaluate(folder, moved(toys.module()), **ddp)
-    sharded = Sharded(toys.language_model(), critic_hidden=(16,))
+    sharded = moved(toys.module())
     strategy = ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)
     result = {
         "weights": with_check[0],
