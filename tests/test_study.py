@@ -124,7 +124,7 @@ def test_layers_go_from_the_task_over_the_method_to_both(tmp_path):
         ("model.betta", 1.0, "A / x: model.betta is not known; did you mean 'beta'?"),
         ("data.num_steps", "many", "A / x: data.num_steps: expected int, not 'many'"),
         ("data.minibatch_size", 3, "A / x: data.minibatch_size=3 does not divide the rollout"),
-        ("data.env", "twosome/No-v0", "A / x: The environment 'twosome/No-v0' is not known"),
+        ("data.env", "twosome/No-v0", "A / x: The environment 'twosome/No-v0' is not"),
         ("trainer.callbacks.Budget.steps", 3, "names no argument of a callback of the configs, which have Environment"),
     ],
 )
@@ -309,6 +309,8 @@ def test_changed_settings_are_told_and_not_mixed_with_the_old_ones(reference, ca
 def test_flags_that_name_nothing_are_refused(reference, capsys):
     assert run("study", reference[0], "--only", "words") == 2
     assert "--only names 'words', which is not in the study; it has word, zero-shot" in capsys.readouterr().err
+    assert run("study", reference[0], "--processes", 0) == 2
+    assert "--processes is 0" in capsys.readouterr().err
     assert run("study", reference[0], "--seeds", 9) == 2
     assert "The flags leave no cell" in capsys.readouterr().err
 
@@ -344,7 +346,9 @@ def test_report_has_tables_with_their_command_and_figures(reference, capsys):
     for name in ("curves", "returns", "improvement"):
         assert f"({name}.png)" in text and (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert run("study", path, "--report", "--x", "ledger/nothing") == 2
-    assert "--x ledger/nothing: not every run has logged it" in capsys.readouterr().err
+    assert "--x is 'ledger/nothing'; it must be one of env_steps, " in capsys.readouterr().err
+    assert run("study", path, "--report", "--x", "ledger/flops") == 0
+    assert "## Evaluations over FLOPs" in (folder / "report.md").read_text()
 
 
 # Estimates
@@ -379,6 +383,8 @@ def test_a_curve_over_another_quantity_is_read_between_its_points():
     assert (over_steps.x, over_steps.y) == ([10, 20], [1.0, 3.0])
     assert (over_flops.x, over_flops.y) == ([100, 200], [1.0, 3.0])
     assert curve(points, "val/success", "env_steps") is None
+    with pytest.raises(UserError, match="--x ledger/seconds: not every run has logged it"):
+        curve(points, "val/return", "ledger/seconds")
 
 
 def test_a_table_leaves_out_columns_that_nobody_fills():

@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import Any
 
+from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -97,19 +98,20 @@ class Display:
 
     def _picture(self) -> Group:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for column in ("running", "", "env steps", "return", "success"):
+        table.add_column("running")  # wraps before the figures do
+        for column in ("", "env steps", "return", "success"):
             table.add_column(column, no_wrap=True)
         for cell, figures in self.running.items():
             steps, total = figures.get("env_steps", 0), figures.get("total") or 1
             shown = "testing" if "testing" in figures else f"{steps:,}" if figures else "starting"
             cells = [f"{figures['return']:.3f}" if "return" in figures else ""]
             cells.append(f"{figures['success']:.0%}" if "success" in figures else "")
-            table.add_row(Text(cell.label), ProgressBar(total=total, completed=steps, width=20), shown, *cells)
+            table.add_row(Text(cell.label), ProgressBar(total=total, completed=steps, width=12), shown, *cells)
         left = self.total - self.finished - self.failures - len(self.running)
         failed = f", {self.failures} failed" if self.failures else ""
         title = f"{self.finished} done, {len(self.running)} running, {left} left{failed}{self._remaining(', about ')}"
         bar = ProgressBar(total=self.total, completed=self.finished + self.failures, width=60)
-        return Group(Text(title), bar, table)
+        return Group(Text(title), Columns([bar]), *([table] if self.running else []))
 
 
 def _figures(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.ledger.axis import STEPS
 from lightning_twosome.statistics import (
     TimeToEvent,
     bootstrap_interval,
@@ -146,16 +147,16 @@ def curve(curves: DataFrame, metric: str, x: str) -> Curve | None:
     Args:
         curves: The table of curves, of one task and method.
         metric: What is drawn.
-        x: "env_steps", or a metric that is logged beside it.
+        x: "env_steps", or a total of the ledger.
 
     Raises:
-        UserError: ``x`` is no metric of the curves.
+        UserError: ``x`` is not among the metrics of every run.
     """
     lines = []
     for _, seed in curves.groupby("seed"):
         points = seed[seed.metric == metric].sort_values("env_steps")
         places = points.env_steps.to_numpy(dtype=float)
-        if x != "env_steps":
+        if x != STEPS:
             other = seed[seed.metric == x].sort_values("env_steps")
             if other.empty:
                 raise UserError(f"--x {x}: not every run has logged it, or the study's curves leave it out.")

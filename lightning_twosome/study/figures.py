@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure as Canvas
 
+from lightning_twosome.ledger.axis import STEPS, axis_label
 from lightning_twosome.report.content import Figure, Level, Panel, Series
 from lightning_twosome.report.drawing import DPI, GRID, INK, MUTED, PALETTE, SETTINGS, write_png
 from lightning_twosome.study.cells import slug
@@ -34,13 +35,13 @@ def draw_curves(study: Study, curves: DataFrame, x: str, folder: Path) -> dict[s
     written = {}
     for name, methods in study.panels_of(list(dict.fromkeys(curves.method))).items():
         panels = [
-            Panel(f"{task}: {title}", "environment steps" if x == "env_steps" else x, series)
+            Panel(f"{task}: {title}", axis_label(x), series)
             for task in study.tasks
             for metric, title in METRICS.items()
             if (series := _series(study, curves[curves.task == task], methods, metric, x))
         ]
         if panels:
-            stem = "curves" if x == "env_steps" else f"curves-{slug(x)}"
+            stem = "curves" if x == STEPS else f"curves-{slug(x)}"
             written[name] = folder / (f"{stem}-{slug(name)}.png" if name else f"{stem}.png")
             write_png(Figure(written[name].stem, "", panels), written[name])
     return written

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.ledger.axis import axis_label, check_axis
 from lightning_twosome.report.content import Level
 from lightning_twosome.statistics import TimeToEvent
 from lightning_twosome.study.cells import Cell
@@ -33,8 +34,9 @@ def write_report(study: Study, cells: list[Cell], command: str, x: str) -> list[
         The files, report.md first.
 
     Raises:
-        UserError: Nothing is finished.
+        UserError: Nothing is finished, or ``x`` is nothing that rises through a run.
     """
+    check_axis(x, "--x")
     table = results(study, cells)
     if table.empty:
         raise UserError(f"No cell of the study {study.name!r} is finished: run it without --report first.")
@@ -52,8 +54,7 @@ def write_report(study: Study, cells: list[Cell], command: str, x: str) -> list[
         lines += [f"## {task}", "", *_task_table(methods, study), "", *_command(command)]
     lines += _across(study, table, command)
     for name, file in drawn.items():
-        over = "environment steps" if x == "env_steps" else x
-        title = f"Evaluations over {over}" + (f": {name}" if name else "")
+        title = f"Evaluations over {axis_label(x)}" + (f": {name}" if name else "")
         lines += [f"## {title}", "", f"![{title}]({file.name})", "", *_command(command)]
     for title, file in forests.items():
         lines += [f"## {title}", "", f"![{title}]({file.name})", "", *_command(command)]
