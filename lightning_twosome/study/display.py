@@ -78,9 +78,6 @@ class Display:
         self.failures += 1
         self.line(f"{self._count()} {cell.label} has failed: {sentence}")
 
-    def tick(self) -> None:
-        """Time has passed; the live table redraws itself."""
-
     def _count(self) -> str:
         return f"[{self.finished + self.failures}/{self.total}]"
 

@@ -109,7 +109,7 @@ class Runner:
     def _listen(self) -> None:
         """Wait for the next report or the next death."""
         ends: dict[Any, _Worker] = {worker.connection: worker for worker in self.workers}
-        for ready in wait(list(ends), timeout=1.0):
+        for ready in wait(list(ends)):
             assert isinstance(ready, Connection)
             worker = ends[ready]
             try:
@@ -119,7 +119,6 @@ class Runner:
                 continue
             if worker.cell is not None:
                 self._take(worker, worker.cell, kind, content)
-        self.display.tick()
 
     def _take(self, worker: _Worker, cell: Cell, kind: str, content: Any) -> None:
         if kind in ("progress", "testing"):
