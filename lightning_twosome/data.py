@@ -25,7 +25,7 @@ from lightning.pytorch.utilities.types import EVAL_DATALOADERS, TRAIN_DATALOADER
 from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.hooks import call_hook
-from lightning_twosome.last_checkpoint import end_run_together
+from lightning_twosome.last_checkpoint import Failure, end_run_together
 from lightning_twosome.loaders import EpisodeLoader, RolloutLoader
 from lightning_twosome.processes import deal, gather, joined_state, part_of_state
 from lightning_twosome.rollout import (
@@ -37,6 +37,7 @@ from lightning_twosome.rollout import (
     random_generator,
 )
 from lightning_twosome.samples import EpisodeBatch, Samples
+from lightning_twosome.stopping import Stopped, raise_if_wanted
 from lightning_twosome.tasks import MixtureEnv, Task, named
 from lightning_twosome.trainer_settings import check_seed
 from lightning_twosome.vector_env import State, TextVectorEnv, Vectorization
@@ -191,7 +192,7 @@ class RolloutDataModule(L.LightningDataModule):
         if self._collector is None:
             assert self.seed is not None
             first_index = self._rank * self.num_envs
-            env = TextVectorEnv([self.make_env] * self.num_envs, self.vectorization, first_index)
+            env = TextVectorEnv([self.make_env] * self.num_envs, self.vectorization, first_index, raise_if_wanted)
             self._collector = RolloutCollector(env, self.num_steps, self.seed, first_index)
         return self._collector
 
@@ -224,12 +225,13 @@ class RolloutDataModule(L.LightningDataModule):
         return samples
 
     def _rollout(self, module: Any) -> Rollout:
-        failure = rollout = None
+        failure: Failure | None = None
+        rollout = None
         try:
             policy = module.rollout_policy(self.collector.env)
             with module.acting():
                 rollout = self.collector.collect(policy, module.gamma, self.iteration)
-        except EnvironmentFailure as error:
+        except (EnvironmentFailure, Stopped) as error:
             failure = error
         end_run_together(failure, self.trainer)
         assert rollout is not None
@@ -293,7 +295,8 @@ class RolloutDataModule(L.LightningDataModule):
     def episode_batches(self) -> list[EpisodeBatch]:
         """This process's share of the evaluation episodes; every process gets equally many batches."""
         if self._eval_env is None:
-            self._eval_env = TextVectorEnv([self.make_env] * self.eval_num_envs, self.vectorization)
+            makers = [self.make_env] * self.eval_num_envs
+            self._eval_env = TextVectorEnv(makers, self.vectorization, before_step=raise_if_wanted)
         return self._batches_in(self._eval_env)
 
     def _batches_in(self, env: TextVectorEnv, task: str | None = None) -> list[EpisodeBatch]:

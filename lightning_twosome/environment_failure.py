@@ -110,9 +110,11 @@ def find_dead(processes: Sequence[Any], seconds: float = 5.0) -> tuple[int, str]
 
 
 def obey_signals(parent: int) -> None:
-    """In a process of an environment: leave Ctrl-C to the parent, and end on SIGTERM whatever the parent does on it."""
+    """In a process of an environment: leave signals to the parent, but end on SIGTERM whatever the parent does."""
     if os.getpid() != parent:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if hasattr(signal, "SIGUSR1"):  # Windows has none
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

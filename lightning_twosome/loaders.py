@@ -28,12 +28,15 @@ class RolloutLoader:
         data = self.data
         trainer: Any = data.trainer
         data.batches_done = data.restore()
+        trainer.lightning_module.before_minibatch()
         if data.samples is None or not (data.batches_done or trainer.overfit_batches):
             data.samples = data.collect()
             data.gather_state()
         assert data.samples is not None
         fixed = trainer.lightning_module.packing_matters
         for index in data.minibatches(data.iteration - 1, fixed)[data.batches_done :]:
+            if data.batches_done:  # a rollout that is not begun upon is in no checkpoint
+                trainer.lightning_module.before_minibatch()
             data.batches_done += 1
             yield data.samples.select(index)
 

@@ -13,6 +13,8 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+from lightning_twosome.durable_checkpoint import replace_file
+
 
 class RunLogger(CSVLogger):
     """Lightning's CSVLogger with one fixed folder, whose file a resumed run continues.
@@ -34,14 +36,28 @@ class RunLogger(CSVLogger):
         if self._experiment is None:
             os.makedirs(self.log_dir, exist_ok=True)
             self._experiment = (
-                ExperimentWriter(self.log_dir)
-                if self.resume_step is None
-                else _ContinuingWriter(self.log_dir, self.resume_step)
+                _Writer(self.log_dir) if self.resume_step is None else _ContinuingWriter(self.log_dir, self.resume_step)
             )
         return self._experiment
 
 
-class _ContinuingWriter(ExperimentWriter):
+class _Writer(ExperimentWriter):
+    """Writer whose file is whole at every moment, but for a last row that is being written."""
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        with open(self.metrics_file_path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        self._replace(fieldnames, rows)
+
+    def _replace(self, fieldnames: list[str], rows: list[dict[str, Any]]) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, fieldnames=fieldnames)
+        writer.writeheader()
+        writer.writerows(rows)
+        replace_file(Path(self.metrics_file_path), text.getvalue().encode())
+
+
+class _ContinuingWriter(_Writer):
     """Writer that keeps the rows up to a checkpoint and adds to them."""
 
     def __init__(self, log_dir: str, resume_step: int) -> None:
@@ -56,17 +72,13 @@ class _ContinuingWriter(ExperimentWriter):
 
     def _drop_later_rows(self) -> None:
         with open(self.metrics_file_path, newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [row for row in reader if _step(row) <= self.resume_step]
-            self.metrics_keys = list(reader.fieldnames or [])
+            whole = [line for line in file if line.endswith("\n")]  # the run may have been killed within its last row
+        reader = csv.DictReader(whole)
+        rows = [row for row in reader if _step(row) <= self.resume_step]
+        self.metrics_keys = list(reader.fieldnames or [])
         last = [row for row in rows if _step(row) == self.resume_step]
         self._written = {name for row in last for name, value in row.items() if value and name != "step"}
-        beside = self.metrics_file_path + ".new"
-        with open(beside, "w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(beside, self.metrics_file_path)
+        self._replace(self.metrics_keys, rows)
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
         """Record a row, unless it was written before the run was interrupted.

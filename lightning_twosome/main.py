@@ -70,6 +70,7 @@ from lightning_twosome.run_folder import (
     run_dir_of,
     with_metrics_file,
 )
+from lightning_twosome.stopping import CTRL_C, Stopped
 from lightning_twosome.study.command import study_command
 from lightning_twosome.trainer_settings import check_seed, check_trainer
 
@@ -350,7 +351,8 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; ``None`` takes them from the command line.
 
     Returns:
-        The exit code: 0, or 2 after a mistake in the arguments, the environment, the model or a checkpoint.
+        The exit code: 0; 2 after a mistake in the arguments, the environment, the model or a checkpoint; 75 or 130
+        where a signal or Ctrl-C ended it.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
@@ -380,6 +382,15 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"error: {one_sentence(error)}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        # Lightning kills all processes when one that it has started ends with another code than 0.
+        return stopped.exit_code if is_first_process() else 0
+    except (KeyboardInterrupt, SystemExit) as ending:
+        # Lightning makes the one of the other, with code 1.
+        if not isinstance(ending, KeyboardInterrupt) and not isinstance(ending.__context__, KeyboardInterrupt):
+            raise
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+        return CTRL_C
     return 0
 
 

@@ -247,14 +247,20 @@ class TextVectorEnv:
         vectorization: "sync" steps them in this process; "async" in a process each, which pays off for slow simulators
             only.
         first_index: Index of the first environment among those of all processes, for messages.
+        before_step: Called before every step; what it raises ends whatever plays here.
     """
 
     def __init__(
-        self, env_fns: Sequence[Callable[[], gym.Env]], vectorization: Vectorization = "sync", first_index: int = 0
+        self,
+        env_fns: Sequence[Callable[[], gym.Env]],
+        vectorization: Vectorization = "sync",
+        first_index: int = 0,
+        before_step: Callable[[], None] | None = None,
     ) -> None:
         factories = [partial(_make_reporter, make, index, os.getpid()) for index, make in enumerate(env_fns)]
         self.num_envs = len(factories)
         self.first_index = first_index
+        self.before_step = before_step
         self._seeds: list[int | None] = [None] * self.num_envs
         self._actions: list[list[int]] = [[] for _ in factories]
         self._closed = False
@@ -302,6 +308,8 @@ class TextVectorEnv:
         Raises:
             EnvironmentFailure: An environment raised or its process died.
         """
+        if self.before_step is not None:
+            self.before_step()
         for taken, action in zip(self._actions, actions, strict=True):
             taken.append(int(action))
         return self._reports(lambda: self._env.step(np.asarray(actions))[-1])

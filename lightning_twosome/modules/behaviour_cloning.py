@@ -50,6 +50,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
         actor_lr: Learning rate of the adapter.
         critic_lr: Learning rate of the critic.
         anneal_lr: Linear decay of the learning rates to 0 over the training.
+        max_skipped_updates: Updates in a row, skipped because loss or gradient was not finite, that end the run.
         value_coef: Weight of the value loss.
         gamma: Discount per primitive environment step.
         return_window: Episodes over which the training return, that of the expert, is averaged.
@@ -61,7 +62,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
     METHOD = "that imitates an environment's expert by scoring the texts of its valid actions"
     RANGES: ClassVar[Mapping[str, Bounds]] = {
         "gamma": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None), "value_coef": (0, None),
-        "return_window": (1, None), "token_budget": (1, None),
+        "return_window": (1, None), "token_budget": (1, None), "max_skipped_updates": (1, None),
     }  # fmt: skip
 
     def __init__(
@@ -78,6 +79,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
         actor_lr: float = 1e-3,
         critic_lr: float = 1e-3,
         anneal_lr: bool = True,
+        max_skipped_updates: int = 10,
         value_coef: float = 0.5,
         gamma: float = 0.99,
         return_window: int = 100,

@@ -21,6 +21,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, LanguageModelConfig, load_tokenizer
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.scoring.sharding import data_parallel, is_sharded, shard
+from lightning_twosome.stopping import Stopped
 from lightning_twosome.trained_weights import check_weights, kept_names, kept_weights
 from lightning_twosome.vector_env import State
 
@@ -131,13 +132,13 @@ class LanguageModelPolicy(OnPolicyModule):
     def acting(self) -> Iterator[None]:
         """Without gradient and in evaluation mode, with sharded weights until all processes are done.
 
-        An environment that fails in one process ends the run in all of them where they meet next.
+        An environment that fails in one process, or a signal to it, ends the run in all of them where they meet next.
         """
-        failure = None
+        failure: EnvironmentFailure | Stopped | None = None
         with super().acting(), self.agent.scorer.in_step.until_all_are_done():
             try:
                 yield
-            except EnvironmentFailure as error:
+            except (EnvironmentFailure, Stopped) as error:
                 failure = error
         if failure is not None:
             raise failure

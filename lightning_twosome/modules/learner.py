@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import torch
@@ -15,7 +16,9 @@ from torch.optim import AdamW, Optimizer
 from lightning_twosome.errors import UserError
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.modules.skipped_updates import SkippedUpdates, gradient_norm, say_why
 from lightning_twosome.scoring.sharding import average_gradients, clip_gradient_norm
+from lightning_twosome.stopping import Stopped, wanted
 
 Bounds = tuple[float, float | None]
 
@@ -24,7 +27,7 @@ class LearningModule(OnPolicyModule):
     """Base of the algorithms that train an actor and a critic together, each at a learning rate of its own.
 
     A subclass gives :meth:`actor_parameters`, :meth:`critic_parameters` and a training step, and has the
-    hyper-parameters ``actor_lr``, ``critic_lr`` and ``anneal_lr``.
+    hyper-parameters ``actor_lr``, ``critic_lr``, ``anneal_lr`` and ``max_skipped_updates``.
 
     Args:
         gamma: Discount per primitive environment step.
@@ -34,17 +37,23 @@ class LearningModule(OnPolicyModule):
 
     Attributes:
         update_metrics: Means over the optimizer steps of the iteration.
+        batch_kls: KL divergences of the batches since the last optimizer step, where the algorithm measures them.
+        kl: Their mean over batches and processes at the last optimizer step, ``None`` where there were none.
     """
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
         "gamma": (0, 1), "gae_lambda": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None),
-        "return_window": (1, None),
+        "return_window": (1, None), "max_skipped_updates": (1, None),
     }  # fmt: skip
     """Lowest and highest value of each numeric hyper-parameter."""
 
     def __init__(self, gamma: float, gae_lambda: float, return_window: int, metrics: Sequence[str]) -> None:
         super().__init__(gamma, gae_lambda, return_window)
         self.update_metrics = UpdateMetrics(metrics)
+        self.batch_kls: list[Tensor] = []
+        self.kl: float | None = None
+        self._losses: list[Tensor] = []
+        self._skipped = SkippedUpdates()
 
     def check_ranges(self) -> None:
         """Compare the hyper-parameters with :attr:`RANGES`.
@@ -124,6 +133,7 @@ class LearningModule(OnPolicyModule):
 
     def on_train_start(self) -> None:
         """Refuse what would go wrong."""
+        self._ending = None
         if self.trainer.precision == "16-mixed":
             raise UserError(
                 "trainer.precision=16-mixed scales the loss and cannot skip an update; use bf16-mixed, bf16-true or "
@@ -148,25 +158,76 @@ class LearningModule(OnPolicyModule):
         """Begin an iteration."""
         super().on_iteration_start()
         self.update_metrics.reset()
+        self._skipped.in_iteration = 0
         self._follow_schedule()
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Count the learning rates in; forget the policy that is about to change.
+    @property
+    def update_stopped(self) -> bool:
+        """Whether the rest of the iteration's update is skipped on purpose."""
+        return False
 
-        By hand, since a fused optimizer's step leaves no mark on the weights' versions.
+    def on_before_backward(self, loss: Tensor) -> None:
+        """Keep the loss until the optimizer step."""
+        self._losses.append(loss.detach())
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Skip the step if loss or gradient is not finite; count the learning rates in; forget the changing policy.
+
+        The last by hand, since a fused optimizer's step leaves no mark on the weights' versions.
         """
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
-            average_gradients([p for group in optimizer.param_groups for p in group["params"]])
+            average_gradients(weights)
         self.update_metrics.update({f"lr/{g['name']}": torch.tensor(g["lr"]) for g in optimizer.param_groups})
         self.forget()
+        if self._is_broken(weights):
+            self._skip(optimizer, weights)
+        elif not self.update_stopped:
+            self._skipped.in_a_row = 0
+        self._losses.clear()
+
+    def _is_broken(self, weights: list[nn.Parameter]) -> bool:
+        """Whether loss or gradient is not finite in any process.
+
+        The same exchange tells the KL divergence and whether a signal has come: one for a step, one wait for the GPU.
+        """
+        total = torch.stack(self._losses).sum() + gradient_norm(weights)
+        kl = torch.stack(self.batch_kls).mean() if self.batch_kls else torch.zeros_like(total)
+        asked = torch.full_like(total, float(wanted() is not None))
+        told = torch.stack([kl.to(total), (~total.isfinite()).to(total), asked])
+        kl_sum, broken, stops = self.trainer.strategy.reduce(told, reduce_op="sum").tolist()
+        self.kl = kl_sum / self._world_size if self.batch_kls else None
+        self.batch_kls.clear()
+        if stops and self._world_size > 1:
+            self._ending = wanted() or Stopped(None)
+        return broken > 0
+
+    def _skip(self, optimizer: Optimizer, weights: list[nn.Parameter]) -> None:
+        """Take the gradients away, which is no step at all for AdamW; end the run where that happens too often."""
+        self._skipped.count()
+        beyond_reach = isinstance(self.trainer.strategy, DeepSpeedStrategy)
+        if beyond_reach or self._skipped.in_a_row >= self.hparams["max_skipped_updates"]:
+            names = {id(weight): name for name, weight in self.named_parameters()}
+            gradients = {names[id(weight)]: weight.grad for weight in weights if weight.grad is not None}
+            loss = torch.stack(self._losses).sum().item()
+            error = UserError(say_why(self._skipped.in_a_row, loss, gradients, self.data.samples))
+            if beyond_reach:  # DeepSpeed keeps the gradients to itself, and would make the step
+                raise error
+            self._ending = error
+        optimizer.zero_grad(set_to_none=True)
 
     def iteration_metrics(self) -> dict[str, Tensor | float]:
         """What is logged of the iteration's update."""
-        return dict(self.update_metrics.compute())
+        return {**self.update_metrics.compute(), "policy/skipped_updates": float(self._skipped.in_iteration)}
 
     def on_train_epoch_end(self) -> None:
         """Log the iteration."""
         self.log_iteration(self.iteration_metrics())
+
+    def on_train_end(self) -> None:
+        """Tell of skipped updates also where they were the training's last ones."""
+        if isinstance(self._ending, UserError):
+            raise self._ending
 
     # Checkpoints
 
@@ -176,6 +237,7 @@ class LearningModule(OnPolicyModule):
         Others go by the order of the weights alone.
         """
         super().on_save_checkpoint(checkpoint)
+        checkpoint["skipped_updates"] = asdict(self._skipped)
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
             return
         numbers = {id(parameter): number for number, parameter in enumerate(self.parameters())}
@@ -186,13 +248,14 @@ class LearningModule(OnPolicyModule):
                 group["params"] = [weights[place] for place in group["params"]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse to go on without the state of the data.
+        """Go on counting skipped updates; refuse to go on without the state of the data.
 
         Raises:
             UserError: The checkpoint has no state of this data module.
         """
         if self._trainer is None or not self.trainer.training:
             return
+        self._skipped = SkippedUpdates(**checkpoint.get("skipped_updates", {}))
         key = type(self.data).__qualname__
         if key not in checkpoint:
             raise UserError(

@@ -15,10 +15,12 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lightning_twosome.durable_checkpoint import DurableCheckpoints
 from lightning_twosome.environment_failure import EnvironmentFailure
+from lightning_twosome.errors import UserError
 from lightning_twosome.evaluation import PlayedEpisode, play_episodes, summarize
 from lightning_twosome.hooks import call_hook
-from lightning_twosome.last_checkpoint import end_run_together
+from lightning_twosome.last_checkpoint import Failure, end_run, end_run_together
 from lightning_twosome.ledger.accounts import Ledger
 from lightning_twosome.ledger.callback import LedgerCallback
 from lightning_twosome.metrics import EpisodeMetrics, UpdateMetrics
@@ -28,6 +30,7 @@ from lightning_twosome.process_watch import ProcessWatch
 from lightning_twosome.processes import alternately, gather
 from lightning_twosome.rollout import Episode, Policy, Rollout
 from lightning_twosome.samples import EpisodeBatch, Samples
+from lightning_twosome.stopping import StopOnSignal, Stopped, wanted
 from lightning_twosome.vector_env import State, TextVectorEnv
 
 PROGRESS_BAR = ("rollout/return", "rollout/success", "policy/kl", "time/env_steps_per_second")
@@ -59,11 +62,15 @@ class OnPolicyModule(L.LightningModule):
         self.evaluated: dict[bool, list[Episode]] = {}
         self._played: list[tuple[bool, list[Episode]]] = []
         self.ledger = Ledger()
-        self._failure: EnvironmentFailure | None = None
+        self._failure: Failure | None = None
+        self._ending: UserError | Stopped | None = None
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """What keeps :attr:`ledger`, and what ends all processes when one dies; a subclass adds its own to these."""
-        return [LedgerCallback(), ProcessWatch()]
+        """What keeps :attr:`ledger`, and what guards a run; a subclass adds its own to these.
+
+        A run is guarded against the death of a process, signals that ask it to end, and checkpoints cut off.
+        """
+        return [LedgerCallback(), ProcessWatch(), StopOnSignal(), DurableCheckpoints()]
 
     # Acting
 
@@ -177,6 +184,14 @@ class OnPolicyModule(L.LightningModule):
     def on_rollout_start(self) -> None:
         """Called before each rollout."""
 
+    def before_minibatch(self) -> None:
+        """End the run where it was asked to or has to: before a minibatch, for the first one before its rollout."""
+        ending, self._ending = self._ending, None
+        if ending is None and self._world_size == 1:  # several processes agree with an optimizer step
+            ending = wanted()
+        if ending is not None:
+            end_run(ending, self.trainer)
+
     def on_iteration_start(self) -> None:
         """Called before an iteration's first optimizer step.
 
@@ -227,14 +242,14 @@ class OnPolicyModule(L.LightningModule):
             return play_episodes(self, batch.env, batch.seeds, self.gamma, batch.greedy, transcripts)
 
     def validation_step(self, batch: EpisodeBatch, batch_idx: int) -> None:
-        """Play a batch of episodes, unless an environment has failed, which all processes hear of at the end."""
+        """Play a batch of episodes, unless a failure or a signal has come, of which all hear in the end."""
         if self._failure is not None:  # nothing more is played, but others may need this process's share of weights
             batch = EpisodeBatch(batch.env, (), batch.greedy, batch.task)
         try:
             episodes = [played.episode for played in self.play(batch)]
             if batch.task is not None:
                 episodes = [replace(episode, task=batch.task) for episode in episodes]
-        except EnvironmentFailure as failure:
+        except (EnvironmentFailure, Stopped) as failure:
             self._failure = failure
             episodes = []
         self._played.append((batch.greedy, episodes))

@@ -52,7 +52,6 @@ class PPOModule(LearningModule):
     def __init__(self, gamma: float, gae_lambda: float, return_window: int, metrics: tuple[str, ...] = ()) -> None:
         super().__init__(gamma, gae_lambda, return_window, PPO_METRICS + metrics)
         self._update_stopped = False
-        self._batch_kls: list[Tensor] = []
 
     def policy_terms(self, batch: Samples) -> tuple[Tensor, Tensor | None]:
         """Log-probabilities [B, K] of a batch, differentiable, and what else is added to the loss."""
@@ -69,6 +68,11 @@ class PPOModule(LearningModule):
     def credited_values(self, batch: Samples, credited: WholeActions) -> Tensor:
         """Values [T] of what is credited, differentiable."""
         return self.batch_values(batch)
+
+    @property
+    def update_stopped(self) -> bool:
+        """Whether the policy has moved too far in this iteration."""
+        return self._update_stopped
 
     def on_iteration_start(self) -> None:
         """Begin an iteration."""
@@ -102,7 +106,7 @@ class PPOModule(LearningModule):
             loss = loss + added_loss
         with torch.no_grad():
             kl = ppo.exact_kl(old_log_probs, log_probs).mean()
-        self._batch_kls.append(kl)
+        self.batch_kls.append(kl)
         self.update_metrics.update(
             {
                 "loss/policy": policy_loss,
@@ -142,14 +146,8 @@ class PPOModule(LearningModule):
         move its moments.
         """
         super().on_before_optimizer_step(optimizer)
-        kl = (
-            self.trainer.strategy.reduce(torch.stack(self._batch_kls).mean(), reduce_op="mean")
-            if self._batch_kls
-            else None
-        )
-        self._batch_kls.clear()
         target_kl = self.hparams["target_kl"]
-        if kl is not None and target_kl is not None and kl > target_kl:
+        if self.kl is not None and target_kl is not None and self.kl > target_kl:
             self._update_stopped = True
         if self._update_stopped:
             optimizer.zero_grad(set_to_none=True)

@@ -47,6 +47,7 @@ class SayCan(FrozenPolicy, LearningModule):
         affordance_hidden: Widths of the hidden layers of the learned affordance.
         affordance_lr: Its learning rate.
         anneal_lr: Linear decay of the learning rate to 0 over the training.
+        max_skipped_updates: Updates in a row, skipped because loss or gradient was not finite, that end the run.
         gamma: Discount per primitive environment step, of the returns that are reported.
         return_window: Episodes over which the training return, that of random play, is averaged.
 
@@ -56,6 +57,7 @@ class SayCan(FrozenPolicy, LearningModule):
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
         "gamma": (0, 1), "affordance_lr": (0, None), "return_window": (1, None), "token_budget": (1, None),
+        "max_skipped_updates": (1, None),
     }  # fmt: skip
 
     def __init__(
@@ -71,6 +73,7 @@ class SayCan(FrozenPolicy, LearningModule):
         affordance_hidden: Sequence[int] = (128,),
         affordance_lr: float = 1e-3,
         anneal_lr: bool = True,
+        max_skipped_updates: int = 10,
         gamma: float = 0.99,
         return_window: int = 100,
     ) -> None:

@@ -52,6 +52,7 @@ class SymbolicPPO(PPOModule):
         actor_lr: Learning rate of the actor.
         critic_lr: Learning rate of the critic.
         anneal_lr: Linear decay of the learning rates to 0 over the training.
+        max_skipped_updates: Updates in a row, skipped because loss or gradient was not finite, that end the run.
         clip_coef: Half-width of PPO's interval around ratio 1.
         value_clip_coef: Clip of the value loss in units of return; ``None`` for none.
         value_coef: Weight of the value loss.
@@ -78,6 +79,7 @@ class SymbolicPPO(PPOModule):
         actor_lr: float = 2.5e-4,
         critic_lr: float = 2.5e-4,
         anneal_lr: bool = True,
+        max_skipped_updates: int = 10,
         clip_coef: float = 0.2,
         value_clip_coef: float | None = 0.2,
         value_coef: float = 0.5,

@@ -58,6 +58,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         critic_lr: Learning rate of the critic.
         beta_lr: Learning rate of beta, where it is learned.
         anneal_lr: Linear decay of the learning rates to 0 over the training.
+        max_skipped_updates: Updates in a row, skipped because loss or gradient was not finite, that end the run.
         clip_coef: Half-width of PPO's interval around ratio 1.
         value_clip_coef: Clip of the value loss in units of return; ``None`` for none.
         value_coef: Weight of the value loss.
@@ -98,6 +99,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         critic_lr: float = 1e-3,
         beta_lr: float = 1e-2,
         anneal_lr: bool = True,
+        max_skipped_updates: int = 10,
         clip_coef: float = 0.2,
         value_clip_coef: float | None = None,
         value_coef: float = 0.5,
