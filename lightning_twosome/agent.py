@@ -24,11 +24,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from lightning_twosome.decisions import Decision
-from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, backbone
+from lightning_twosome.policy_settings import refuse_contradictions
 from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
 from lightning_twosome.scoring.forward import trailing_logits
-from lightning_twosome.scoring.scores import NORMALIZATIONS
 from lightning_twosome.scoring.sharding import in_step, is_sharded
 
 Normalization = Literal["sum", "token", "word", "character", "trie"]
@@ -89,7 +88,9 @@ class ActorCritic(nn.Module):
         self.normalization = normalization
         self.critic_input = critic
         self.share_work = share_work
-        self._refuse_contradictions(scoring)
+        dropout = max((m.p for m in self.model.modules() if isinstance(m, nn.Dropout)), default=0.0)
+        trained_whole = not isinstance(self.model, PeftModel) and any(p.requires_grad for p in self.model.parameters())
+        refuse_contradictions(normalization, critic, scoring, share_work, dropout, trained_whole)
         self.scorer = ActionScorer(
             language_model.model,
             language_model.tokenizer,
@@ -107,34 +108,6 @@ class ActorCritic(nn.Module):
         self._memo_version = -1
         self._features: OrderedDict[Place, Tensor] = OrderedDict()
         self._feature_cache_size = feature_cache_size
-
-    def _refuse_contradictions(self, scoring: str) -> None:
-        dropout = next((m.p for m in self.model.modules() if isinstance(m, nn.Dropout) and m.p > 0), None)
-        if self.share_work and dropout is not None:
-            raise UserError(
-                f"The language model has dropout {dropout}, with which remembered and shared scores are not exact: "
-                "set lora.lora_dropout to 0, or "
-                "share_work to false to train with dropout at the price of speed."
-            )
-        if not self.share_work and scoring in ("tree", "cache"):
-            raise UserError(
-                f"scoring={scoring!r} shares the prompt between actions, which share_work=false forbids: set scoring "
-                "to "
-                "'duplicate' or 'auto'."
-            )
-        if self.normalization not in NORMALIZATIONS:
-            raise UserError(
-                f"normalization={self.normalization!r} is unknown: choose one of {', '.join(NORMALIZATIONS)}."
-            )
-        if self.critic_input not in ("frozen", "adapted"):
-            raise UserError(f"critic={self.critic_input!r} is unknown; use 'frozen' or 'adapted'.")
-        trained_whole = not isinstance(self.model, PeftModel) and any(p.requires_grad for p in self.model.parameters())
-        if self.critic_input == "frozen" and trained_whole:
-            raise UserError(
-                "critic='frozen' reads the model with its adapter off, but the language model has no adapter: give it "
-                "one (language_model.lora: {}) "
-                "or set critic to 'adapted'."
-            )
 
     @property
     def beta(self) -> Tensor:

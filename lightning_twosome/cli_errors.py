@@ -53,9 +53,8 @@ def check_command(arguments: Sequence[str]) -> None:
         raise UserError(f"The command line begins with a subcommand: one of {known}.")
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         nearest = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
-        raise UserError(
-            f"There is no subcommand {arguments[0]!r}{_question(nearest[0]) if nearest else ': use ' + known}"
-        )
+        way_out = _question(nearest[0]) if nearest else f": use one of {known}"
+        raise UserError(f"There is no subcommand {arguments[0]!r}{way_out}")
 
 
 @dataclass
@@ -80,7 +79,7 @@ def one_sentence(error: Exception) -> str:
     if loose := re.search(r"unrecognized arguments: (\S+)", text):
         return f"{loose[1]!r} is not expected here: options begin with two hyphens, as in --seed_everything 1"
     missing = re.search(r"(?:(\w+): )?[Tt]he following arguments are required: (\S+)", text)
-    if missing and "Problem with" not in text:
+    if missing and ("Problem with" not in text or missing[2] == "env"):
         name = ".".join(part for part in (missing[1], missing[2].rstrip(",")) if part)
         return f"{_plain_key(name)} is missing: {_WAYS_TO_GIVE.get(_plain_key(name), 'give it, as --help says')}"
     if "Subtypes:" not in text and "Parser key" not in text:
@@ -176,6 +175,8 @@ def _wrong_task(key: str, value: str) -> str:
                 return (
                     f"{place}.{name} is not known{_question(nearest[0]) if nearest else '; it has ' + ', '.join(known)}"
                 )
+    if isinstance(entries, list):
+        return f"{key} is a list of tasks here and a class in an earlier config: leave it out of that one"
     return ""
 
 

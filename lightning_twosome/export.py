@@ -62,6 +62,8 @@ def export_checkpoint(
     """
     if not isinstance(module, Trained):
         raise UserError(f"export writes a language model's adapter, but model.class_path is {type(module).__name__}.")
+    if output.is_file():
+        raise UserError(f"output={str(output)!r} is a file; name a folder, which need not exist.")
     checkpoint = load_trained(module, ckpt_path)
     model: Any = module.agent.model
     if merge:

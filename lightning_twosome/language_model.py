@@ -166,7 +166,8 @@ def load_tokenizer(name: str = "bundled", revision: str | None = None) -> tuple[
     folder, _, _ = find_model_folder(name, revision)
     if is_adapter(folder):
         return load_tokenizer(*adapter_base(folder, None))
-    return _load_tokenizer(folder, name), _context_length(_load_config(folder, name).get_text_config())
+    config = _load_config(folder, name)
+    return _load_tokenizer(folder, name), _context_length(config.get_text_config())
 
 
 def decoder_layers(model: nn.Module) -> nn.ModuleList:

@@ -94,7 +94,12 @@ def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
     """The base model with a saved adapter, ready to be trained further."""
     try:
         adapted = PeftModel.from_pretrained(model, folder, is_trainable=True)
-    except (RuntimeError, ValueError) as error:
+    except RuntimeError as error:
+        raise UserError(
+            f"adapter {str(folder)!r} does not fit its base model {model.name_or_path!r}, whose matrices have other "
+            "shapes: name the model it was trained on as base_model_name_or_path in its adapter_config.json"
+        ) from error
+    except ValueError as error:
         raise UserError(f"adapter {str(folder)!r} does not fit its base model: {first_sentence(error)}") from error
     _check_output_head(adapted)
     return make_trainable_float32(adapted)

@@ -29,7 +29,7 @@ def test_arguments_out_of_range_are_named():
 
 
 def test_an_unknown_environment_is_named():
-    with pytest.raises(UserError, match="environment 'twosome/Nowhere-v0' is not known"):
+    with pytest.raises(UserError, match="environment 'twosome/Nowhere-v0' is not registered"):
         RolloutDataModule("twosome/Nowhere-v0").make_env()
     with pytest.raises(UserError, match="does not take env_kwargs={'colour': 'red'}"):
         RolloutDataModule("twosome/TomatoSalad-v0", env_kwargs={"colour": "red"}).make_env()

@@ -97,7 +97,7 @@ def test_every_linear_layer_leaves_the_head_alone(folders):
         ({"target_module": ["q_proj"]}, "did you mean 'target_modules'"),
         ({"zzz": 1}, "see the fields of peft.LoraConfig"),
         ({"task_type": "SEQ_CLS"}, "lora.task_type is set by the package"),
-        ({"r": 0}, "lora: .*positive"),
+        ({"r": 0}, "lora.r is 0; it must be a number of at least 1"),
         ({"target_modules": ["nowhere"]}, "lora: Target modules .*nowhere.* not found"),
     ],
 )

@@ -37,7 +37,7 @@ def test_adapter_of_a_hub_model_names_hub_and_commit_and_finds_them_again(cached
     assert load_language_model(str(tmp_path / "adapter")).model.peft_config["default"].r == 8
 
 
-@pytest.mark.parametrize(("name", "revision"), [("kitchen/other", None), ("bundeld", None), ("kitchen/tiny", "v2")])
+@pytest.mark.parametrize(("name", "revision"), [("kitchen/other", None), ("kitten", None), ("kitchen/tiny", "v2")])
 def test_without_network_the_way_out_is_named(cached, name, revision):
     with pytest.raises(UserError, match=f"{name}.*HF_HUB_OFFLINE is set.*hf download {name}.*'bundled'"):
         find_model_folder(name, revision)

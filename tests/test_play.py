@@ -98,7 +98,7 @@ def test_bars_of_signs_where_the_output_knows_no_blocks(trained, play, monkeypat
     [
         (["--agent", "nowhere/at/all"], "'nowhere/at/all' does not exist"),
         (["--agent", "{out}"], "environment the agent was trained in cannot be made"),
-        (["--agent", "{out}", "--env", "twosome/Nothing-v0"], "'twosome/Nothing-v0' is not known to gymnasium"),
+        (["--agent", "{out}", "--env", "twosome/Nothing-v0"], "'twosome/Nothing-v0' is not registered"),
         (["--agent", "{run}", "--seed", "x"], "seed"),
     ],
 )

@@ -111,7 +111,7 @@ def test_mistakes_are_named():
     with pytest.raises(UserError, match="data.env_kwargs={'slip': 0} is for one environment"):
         RolloutDataModule([Task(Buttons)], env_kwargs={"slip": 0})
     unknown = RolloutDataModule([Task(Buttons), Task("twosome/Nowhere-v0", weight=1e-9)])
-    with pytest.raises(UserError, match="'twosome/Nowhere-v0' is not known"):
+    with pytest.raises(UserError, match="'twosome/Nowhere-v0' is not registered"):
         unknown.setup("fit")
 
 
@@ -174,7 +174,7 @@ def test_a_list_in_the_config_is_a_mixture(tmp_path, capsys):
     capsys.readouterr()
     config.write_text(config.read_text().replace("weight: 2", "wight: 2"))
     assert run_cli("fit", "--config", config) == 2
-    assert "wight is not known; did you mean 'weight'?" in capsys.readouterr().err
+    assert "wight is not registered; did you mean 'weight'?" in capsys.readouterr().err
 
 
 def test_the_seed_of_the_draw_is_not_that_of_the_episode():

@@ -19,7 +19,10 @@ from lightning_twosome.decisions import DecisionEncoder
 from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, LanguageModelConfig, load_tokenizer
+from lightning_twosome.lora import check_fields, is_adapter
+from lightning_twosome.model_folder import find_model_folder
 from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.policy_settings import refuse_contradictions
 from lightning_twosome.scoring.sharding import data_parallel, is_sharded, shard
 from lightning_twosome.stopping import Stopped
 from lightning_twosome.trained_weights import check_weights, kept_names, kept_weights
@@ -118,9 +121,21 @@ class LanguageModelPolicy(OnPolicyModule):
             self.agent.initialize_beta([state.decision for state in self.data.example_states()])
 
     def _check_texts(self) -> None:
-        """Read example states with the tokenizer alone, so that texts it cannot use show before weights are loaded."""
+        """Read example states with the tokenizer alone, and the settings: mistakes show before weights are loaded."""
         config = self.language_model_config
         encoder = DecisionEncoder(*load_tokenizer(config.name, config.revision))
+        check_fields(config.lora or {})
+        settings = self.agent_settings()
+        if {"critic", "share_work"} <= settings.keys():
+            refuse_contradictions(
+                settings["normalization"],
+                settings["critic"],
+                settings["scoring"],
+                settings["share_work"],
+                dropout=(config.lora or {}).get("lora_dropout", 0.0),
+                trained_whole=config.lora is None
+                and not is_adapter(find_model_folder(config.name, config.revision).path),
+            )
         for state in self.data.example_states():
             for decision in (state.decision, state.restatement):
                 if decision is not None:
