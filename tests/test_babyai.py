@@ -347,3 +347,11 @@ def test_level_settings_that_are_no_mapping_or_that_minigrid_refuses_in_silence(
         make("GoToLocal", level_settings=5)
     with pytest.raises(UserError, match="'room_size': 2}: minigrid refuses a value"):
         make("GoToLocal", level_settings={"room_size": 2})
+
+
+def test_a_room_too_small_for_its_things_is_named_and_the_next_reset_may_succeed():
+    env = BabyAIEnv("GoToRedBall", level_settings={"room_size": 5, "num_dists": 40})
+    with pytest.raises(UserError, match=r"'num_dists': 40.* could not be drawn in 200 tries: .* a larger room_size"):
+        env.reset(seed=0)
+    env.level.num_dists = 1
+    assert env.reset(seed=0)[1]["actions"]
