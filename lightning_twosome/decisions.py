@@ -214,6 +214,7 @@ class DecisionEncoder:
         if prompt in self._prompts:
             self._prompts.move_to_end(prompt)
             return self._prompts[prompt]
+        _check_characters(prompt, "prompt")
         [(ids, _)] = self._tokenise([prompt])
         if not ids:
             raise UserError(_NO_CONTEXT.format(prompt=first_words(prompt)))
@@ -281,6 +282,7 @@ def check_decision(decision: Decision) -> None:
     if not isinstance(decision.prompt, str):
         kind = type(decision.prompt).__name__
         raise UserError(f"A decision's prompt must be a str, not {kind}: let the environment observe text.")
+    _check_characters(decision.prompt, "prompt")
     if not isinstance(decision.actions, tuple):
         kind = type(decision.actions).__name__
         raise UserError(f'The actions {where} must be a tuple of str, not {kind}: set info["actions"] to a tuple.')
@@ -294,9 +296,19 @@ def check_decision(decision: Decision) -> None:
                 f"The action {action!r} {where} must be text without blanks around it: strip it, "
                 "the joining space is added."
             )
+        _check_characters(action, "action")
     if len(set(decision.actions)) < len(decision.actions):
         twice = next(action for action in decision.actions if decision.actions.count(action) > 1)
         raise UserError(f"The action {twice!r} {where} is offered twice: offer each text once.")
+
+
+def _check_characters(text: str, what: str) -> None:
+    """Refuse half of a surrogate pair, which no encoding has and which tokenizers take for no text at all."""
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise UserError(
+            f"The {what} {first_words(text)!r} holds half of a surrogate pair, which is no character: decode what it "
+            "comes from as UTF-8."
+        )
 
 
 def first_words(text: str, limit: int = 8) -> str:
