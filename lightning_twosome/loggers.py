@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 from lightning_twosome.durable_checkpoint import replace_file
+from lightning_twosome.errors import UserError
 
 
 class RunLogger(CSVLogger):
@@ -43,6 +44,20 @@ class RunLogger(CSVLogger):
 
 class _Writer(ExperimentWriter):
     """Writer whose file is whole at every moment, but for a last row that is being written."""
+
+    def save(self) -> None:
+        """Write the rows that are not in the file yet.
+
+        Raises:
+            UserError: They cannot be written.
+        """
+        try:
+            super().save()
+        except OSError as error:
+            raise UserError(
+                f"{self.metrics_file_path!r} cannot be written ({error.strerror}): make room or choose a folder that "
+                "can be written, then --ckpt_path last goes on from the last checkpoint."
+            ) from error
 
     def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
         with open(self.metrics_file_path, newline="") as file:

@@ -156,8 +156,9 @@ def default_loggers(run_dir: Path, resume_step: int | None = None) -> list[Logge
     """
     loggers: list[Logger] = [RunLogger(run_dir, resume_step)]
     if RequirementCache("tensorboard"):
-        later: dict[str, Any] = {} if resume_step is None else {"purge_step": resume_step + 1}
-        loggers.append(TensorBoardLogger(run_dir, name="", version="tensorboard", **later))
+        # In the folder of a run that was killed before its first checkpoint, all that it logged is made again.
+        first = 0 if resume_step is None else resume_step + 1
+        loggers.append(TensorBoardLogger(run_dir, name="", version="tensorboard", purge_step=first))
     return loggers
 
 

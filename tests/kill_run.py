@@ -1,6 +1,6 @@
 """Kills a ``fit`` at random moments, goes on with the same command, and compares with a run that nobody killed.
 
-Usage: python -m tests.kill_run FOLDER [--kills 50] [--seed 0] [--processes 1] [--signal SIGKILL]
+Usage: python -m tests.kill_run FOLDER [--kills 50] [--seed 0] [--processes 1] [--signal SIGKILL] [--jobs 1]
 
 ::
 
@@ -26,12 +26,15 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import peft  # noqa: F401  what a run imports when it needs it, once for all runs
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from torch.utils import tensorboard  # noqa: F401
 
 from lightning_twosome import durable_checkpoint
 from lightning_twosome.main import main
@@ -39,7 +42,7 @@ from lightning_twosome.run_folder import load_checkpoint
 from tests import toys
 
 ANY_TIME = "any time"
-ITERATIONS = 4
+ITERATIONS = 3
 AGAIN = 0.25  # share of the kills after which the resumed run is killed too
 PATIENCE = 240  # seconds that a run may take on a busy machine
 
@@ -168,7 +171,8 @@ def lay_traps() -> None:
 
 def arguments(folder: Path, processes: int) -> list[str]:
     """A short run with two evaluations; whose sizes are those of all processes together."""
-    model = "{class_path: TwosomePPO, init_args: {critic_hidden: [16], language_model: {name: %s, lora: {r: 4}}}}"
+    model = "{class_path: TwosomePPO, init_args: {critic_hidden: [16], scoring: tree, language_model: {name: %s, "
+    model += "lora: {r: 4}}}}"
     several = [f"--trainer.devices={processes}", "--trainer.strategy=ddp"] if processes > 1 else []
     return [
         "fit", f"--run_dir={folder}/run", "--model=" + model % toys.model_folder(), "--seed_everything=0",
@@ -313,8 +317,9 @@ class Harness:
         rank = 0 if alone else generator.randrange(self.processes)
         return Moment(place, generator.randint(1, self.visits[place]), rank)
 
-    def trial(self, name: str, moments: list[Moment]) -> Trial:
-        """One run that is killed at each of the moments that it comes to, one after another."""
+    def run(self, planned: tuple[str, list[Moment]]) -> Trial:
+        """One run, by name, that is killed at each of the moments that it comes to, one after another."""
+        name, moments = planned
         folder = self.folder / name
         folder.mkdir()
         trial = Trial([])
@@ -346,20 +351,46 @@ class Harness:
         return "" if early or stopped and codes[0] in (75, 130) else f"{moment} ended with {codes}: {told[-1500:]}"
 
 
-def kill(folder: Path, kills: int, seed: int = 0, processes: int = 1, number: int = signal.SIGKILL) -> list[Trial]:
-    """Kill runs until ``kills`` of them have died, every place in turn, and print a table."""
+def plan(harness: Harness, generator: random.Random, places: list[str], kills: int) -> list[list[Moment]]:
+    """Moments for runs that are to be killed ``kills`` times in all, every place in turn."""
+    planned: list[list[Moment]] = []
+    while (left := kills - sum(map(len, planned))) > 0:
+        places.append(places.pop(0))
+        moments = [harness.draw(generator, places[-1])]
+        if left > 1 and generator.random() < AGAIN:
+            moments.append(harness.draw(generator))
+        planned.append(moments)
+    return planned
+
+
+def kill(
+    folder: Path, kills: int, seed: int, processes: int, number: int, jobs: int = 1, first: str = ANY_TIME
+) -> list[Trial]:
+    """Kill runs until ``kills`` of them have died, ``jobs`` at a time, and print a table.
+
+    Args:
+        folder: For the runs.
+        kills: How many.
+        seed: Of the moments.
+        processes: Of each run.
+        number: The signal.
+        jobs: Runs at a time.
+        first: The place of the first kill.
+    """
     harness = Harness(folder, processes, number)
     generator = random.Random(seed)
     places = [*sorted(harness.visits), ANY_TIME]
     generator.shuffle(places)
+    places.insert(0, places.pop(places.index(first)))
     trials: list[Trial] = []
-    while (done := sum(len(trial.moments) for trial in trials)) < kills:
-        moments = [harness.draw(generator, places[len(trials) % len(places)])]
-        if generator.random() < AGAIN and done + 1 < kills:
-            moments.append(harness.draw(generator))
-        trials.append(harness.trial(str(len(trials)), moments))
-        if trials[-1].wrong:
-            print(f"trial {len(trials) - 1}, {trials[-1].moments}: {trials[-1].wrong}", flush=True)
+    with get_context("fork").Pool(jobs) as pool:
+        while (done := sum(len(trial.moments) for trial in trials)) < kills:
+            planned = plan(harness, generator, places, kills - done)
+            names = [str(len(trials) + i) for i in range(len(planned))]
+            for name, trial in zip(names, pool.imap(harness.run, zip(names, planned, strict=True)), strict=True):
+                trials.append(trial)
+                when = ", then ".join(f"{m.place} {m.number:.3g} of process {m.rank}" for m in trial.moments)
+                print(f"run {name}: {when or 'not killed'}; {trial.wrong or 'the same in the end'}", flush=True)
     report(trials)
     return trials
 
@@ -385,8 +416,11 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--signal", default="SIGKILL", choices=["SIGKILL", "SIGTERM", "SIGUSR1", "SIGINT"])
+    parser.add_argument("--first", default=ANY_TIME)
     options = parser.parse_args()
     place = options.folder or Path(tempfile.mkdtemp(prefix="kills-"))
-    done = kill(place, options.kills, options.seed, options.processes, signal.Signals[options.signal])
+    number = signal.Signals[options.signal]
+    done = kill(place, options.kills, options.seed, options.processes, number, options.jobs, options.first)
     sys.exit(any(trial.wrong or trial.lost > 1 for trial in done))

@@ -8,6 +8,7 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --time=24:00:00
 #SBATCH --requeue
+#SBATCH --signal=SIGUSR1@120
 #SBATCH --output=%x-%j.log
 set -euo pipefail
 
