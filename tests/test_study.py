@@ -340,6 +340,7 @@ def test_report_has_tables_with_their_command_and_figures(reference, capsys):
     assert run("study", path, "--report") == 0
     folder = path.with_suffix("")
     text = (folder / "report.md").read_text()
+    assert "| return, IQM | regret | success |" in text
     assert "4 of 4 cells are finished" in text and "Not finished" not in text
     assert f"```bash\nlightning-twosome study {path} --report\n```" in text
     assert "| word | 2 |" in text and "| zero-shot | 2 |" in text and "| reference |" in text

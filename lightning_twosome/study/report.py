@@ -67,7 +67,8 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
     done = [cell for cell in cells if cell.done]
     lines = [
         f"{len(done)} of {len(cells)} cells are finished. Returns are discounted, of the sampled policy, from "
-        f"{study.evaluation.episodes} episodes a seed after training. IQM: interquartile mean over seeds. Intervals "
+        f"{study.evaluation.episodes} episodes a seed after training. IQM: interquartile mean over seeds. Regret: what "
+        "the mean lacks to the best possible return. Intervals "
         f"are 95 % percentile bootstrap intervals over seeds, stratified over tasks. Solved: seeds whose final "
         f"{column} is at least {study.threshold.value:g}. Steps: environment steps until an evaluation during training "
         "reached it, median by Kaplan and Meier's estimate and mean up to the longest run; seeds that never did are "
@@ -83,14 +84,17 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
 
 def _task_table(methods: dict[str, MethodEstimates], study: Study) -> list[str]:
     columns = ["method", "seeds", "return, mean", "return, IQM", "success", "greedy return", "greedy success", "solved"]
+    regret = any("optimum" in one.figures for one in methods.values())
+    columns[4:4] = ["regret"] if regret else []
     columns += ["steps, median", "steps, mean", "perplexity before, after"]
     forgetting = any("forgetting/mean_loss" in one.figures for one in methods.values())
     columns += ["forgotten", "better"] if forgetting else ["better"]
     rows = []
     for name, one in methods.items():
         get = one.figures.get
-        row = [name, str(one.seeds), _interval(one.mean), _interval(one.iqm), _percent(get("success"))]
-        row += [_number(get("greedy_return")), _percent(get("greedy_success"))]
+        row = [name, str(one.seeds), _interval(one.mean), _interval(one.iqm)]
+        row += [_number(None if (best := get("optimum")) is None else best - one.mean.value)] if regret else []
+        row += [_percent(get("success")), _number(get("greedy_return")), _percent(get("greedy_success"))]
         row += ["" if one.solved is None else f"{one.solved}/{one.seeds}", *_steps(one.steps)]
         before, after = get("before/perplexity"), get("after/perplexity")
         row.append("" if before is None or after is None else f"{before:.2f}, {after:.2f}")

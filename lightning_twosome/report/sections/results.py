@@ -48,7 +48,7 @@ def _headline(group: Group) -> str:
     text = f"{start} discounted return of the sampled policy went from {before.text()} to {after.text()} in "
     text += f"{counted(int(steps), 'environment step')}" + (f", over {counted(count, 'seed')}." if count > 1 else ".")
     optimum, uniform = group.known(FILE, "optimum"), group.known(FILE, "uniform_random", "return")
-    beside = [f"the optimum is {number(optimum[0])}"] if optimum else []
+    beside = [f"the optimum is {number(optimum[0])} (regret {number(optimum[0] - after.mean)})"] if optimum else []
     beside += [f"uniform random play gets {over_runs(uniform).text()}"] if uniform else []
     return text + (f" For comparison, {' and '.join(beside)}." if beside else "")
 
