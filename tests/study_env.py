@@ -10,7 +10,9 @@ VARIABLE = "TWOSOME_TEST_KILL"  # names the run folder; nothing is killed withou
 
 
 class Fatal(Corridor):
-    """The corridor, but for that."""
+    """The corridor, but for that; its best possible return is said to be 2."""
+
+    optimal_discounted_return = 2.0
 
     def step(self, action: int):
         folder = os.environ.get(VARIABLE)
