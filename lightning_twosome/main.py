@@ -47,12 +47,8 @@ from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import COMMANDS, check_command, one_sentence
 from lightning_twosome.config_files import check_config_files
 from lightning_twosome.data import RolloutDataModule
-from lightning_twosome.envs.check import inspect_text_env
 from lightning_twosome.errors import UserError
-from lightning_twosome.export import export_checkpoint
 from lightning_twosome.generalization_command import generalization_command
-from lightning_twosome.hub import push_folder
-from lightning_twosome.language_model import LanguageModelConfig, load_tokenizer
 from lightning_twosome.model_folder import first_sentence
 from lightning_twosome.modules import OnPolicyModule, TwosomePPO
 from lightning_twosome.play import play_command
@@ -72,6 +68,7 @@ from lightning_twosome.run_folder import (
 )
 from lightning_twosome.stopping import CTRL_C, Stopped
 from lightning_twosome.study.command import study_command
+from lightning_twosome.trainer import TwosomeTrainer
 from lightning_twosome.trainer_settings import check_seed, check_trainer
 
 logger = logging.getLogger(__name__)
@@ -81,61 +78,6 @@ OTHER_COMMANDS = (
     "`lightning-twosome generalization RUN...`, one table over the tests of several runs; and "
     "`lightning-twosome study STUDY`, a grid of runs and seeds in one table with figures."
 )
-
-
-class TwosomeTrainer(L.Trainer):
-    """Lightning's Trainer with the subcommands ``export`` and ``check``."""
-
-    def export(
-        self,
-        model: OnPolicyModule,
-        datamodule: RolloutDataModule,
-        ckpt_path: str | None = None,
-        output: str = "exported",
-        merge: bool = False,
-        licence: str | None = None,
-        push_to_hub: str | None = None,
-        private: bool = True,
-    ) -> None:
-        """Write a checkpoint as a PEFT folder or a merged model with tokenizer, critic and model card.
-
-        Args:
-            model: The module to load the checkpoint into.
-            datamodule: Names the environment in the model card.
-            ckpt_path: The checkpoint: a file, or "last" or "best" for that of the last run.
-            output: The folder to write.
-            merge: Add the adapter to the weights and write a whole model, which needs neither peft nor the base model.
-            licence: For the model card, as the hub names it ("apache-2.0"); the bundled model's is known.
-            push_to_hub: Upload the folder to this repository, owner/name, as the account of `hf auth login`.
-            private: Whether a repository that is made for it is private.
-        """
-        if ckpt_path is None:
-            raise UserError("export needs --ckpt_path: a checkpoint, or 'last' or 'best' for that of the last run.")
-        folder = export_checkpoint(model, datamodule, Path(ckpt_path), Path(output), merge, licence)
-        print(f'Exported to {folder}; load it with TwosomeAgent.from_pretrained("{folder}").')
-        if push_to_hub is not None:
-            print(f"Uploaded: {push_folder(folder, push_to_hub, private)}")
-
-    def check(
-        self, model: OnPolicyModule, datamodule: RolloutDataModule, episodes: int = 8, max_decisions: int = 1000
-    ) -> None:
-        """Play random episodes in the environment and hold them against what training relies on.
-
-        Args:
-            model: Names the language model, whose tokenizer reads the texts; its weights are not loaded.
-            datamodule: Names the environment, or the environments of a mixture.
-            episodes: Episodes to play in each, each of them twice.
-            max_decisions: Decisions after which an episode must have ended.
-        """
-        language_model = LanguageModelConfig.of(getattr(model, "language_model_config", "bundled"))
-        tokenizer, context = load_tokenizer(language_model.name, language_model.revision)
-        unready = []
-        for task in datamodule.tasks:
-            report = inspect_text_env(task.make(), tokenizer, context, episodes, max_decisions)
-            print(report)
-            unready += [report.name] if report.findings else []
-        if unready:
-            raise UserError(f"not ready for training, see the findings above: {', '.join(unready)}")
 
 
 class RunConfig(SaveConfigCallback):
