@@ -1,8 +1,4 @@
-"""Checkpoints that are whole or not there: written aside, brought to the disk, renamed.
-
-::
-
-    last.ckpt.new --fsync--> on the disk --rename--> last.ckpt --fsync of the folder--> also after a power failure
+"""Checkpoints that are whole or not there, with all that a run has to go on from.
 
 Lightning's own writer puts the new file into the system's folder for temporary files, from which a move to another
 disk is a copy, and asks the disk for nothing.
@@ -11,8 +7,6 @@ disk is a copy, and asks the disk for nothing.
 from __future__ import annotations
 
 import io
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +14,11 @@ import lightning as L
 import torch
 from fsspec.utils import get_protocol  # type: ignore[import-untyped]
 from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.files import replace_file
+from lightning_twosome.loggers import RunLogger
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -48,45 +45,31 @@ class DurableCheckpointIO(TorchCheckpointIO):
             ) from error
 
 
-def replace_file(path: Path, content: Any) -> None:
-    """Put a new content in a file's place, which holds the old one or the new one at every moment.
-
-    Args:
-        path: The file; its folder is made where there is none.
-        content: Bytes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
-        with suppress(OSError):
-            beside.unlink()  # half a file takes room and is of no use
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk, where folders can be opened (not on Windows)."""
-    with suppress(PermissionError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 class DurableCheckpoints(L.Callback):
     """Takes the place of Lightning's own writer, unless another one was chosen with the Trainer's ``plugins``.
 
-    Every algorithm of this package brings it along.
+    Lightning logs an iteration's row after its checkpoint. The checkpoint therefore has the row too, for a run that is
+    killed between the two. Every algorithm of this package brings this along.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Replace the writer."""
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = DurableCheckpointIO()
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the row of an iteration that has ended and is not logged yet."""
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        if progress.processed > progress.completed and trainer._results is not None:
+            row = trainer._results.metrics(on_step=False)["log"]
+            checkpoint["unwritten_row"] = {name: float(value) for name, value in row.items()}
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Log the row where the run was killed before it did; here, since a finished run comes no further."""
+        row = dict(checkpoint.get("unwritten_row", {}))
+        own = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+        training = trainer.state.fn == TrainerFn.FITTING and trainer.is_global_zero
+        if row and training and own and own[0].lacks(row):
+            step = int(row.pop("step"))
+            for logger in trainer.loggers:
+                logger.log_metrics(row, step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from lightning_twosome.durable_checkpoint import replace_file
 from lightning_twosome.errors import UserError
+from lightning_twosome.files import replace_file
+
+# In rows of evaluations as in those of iterations.
+_EVERYWHERE = ("step", "time/", "ledger/")
 
 
 class RunLogger(CSVLogger):
@@ -40,6 +43,10 @@ class RunLogger(CSVLogger):
                 _Writer(self.log_dir) if self.resume_step is None else _ContinuingWriter(self.log_dir, self.resume_step)
             )
         return self._experiment
+
+    def lacks(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether a resumed run's file has no row of these metrics from before, at the step where it goes on."""
+        return isinstance(self.experiment, _ContinuingWriter) and not self.experiment.has(metrics)
 
 
 class _Writer(ExperimentWriter):
@@ -92,7 +99,7 @@ class _ContinuingWriter(_Writer):
         rows = [row for row in reader if _step(row) <= self.resume_step]
         self.metrics_keys = list(reader.fieldnames or [])
         last = [row for row in rows if _step(row) == self.resume_step]
-        self._written = {name for row in last for name, value in row.items() if value and name != "step"}
+        self._written = {name for row in last for name, value in row.items() if value}
         self._replace(self.metrics_keys, rows)
 
     def log_metrics(self, metrics_dict: dict[str, Any], step: int | None = None) -> None:
@@ -100,8 +107,12 @@ class _ContinuingWriter(_Writer):
 
         A checkpoint in the middle of an iteration is older than the iteration's last row, which is then made again.
         """
-        if step != self.resume_step or not self._written.intersection(metrics_dict):
+        if step != self.resume_step or not self.has(metrics_dict):
             super().log_metrics(metrics_dict, step)
+
+    def has(self, metrics: Mapping[str, Any]) -> bool:
+        """Whether a row of these metrics was there at the step where the run goes on."""
+        return any(name in self._written and not name.startswith(_EVERYWHERE) for name in metrics)
 
 
 def _step(row: dict[str, Any]) -> float:

@@ -36,13 +36,17 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from torch.utils import tensorboard  # noqa: F401
 
-from lightning_twosome import durable_checkpoint
+from lightning_twosome import files
 from lightning_twosome.main import main
 from lightning_twosome.run_folder import load_checkpoint
 from tests import toys
 
 ANY_TIME = "any time"
 ITERATIONS = 3
+WRITING = (
+    "half of a file written", "before fsync", "before renaming", "after renaming", "checkpoint before writing",
+    "row before writing", "row after writing",
+)  # fmt: skip
 AGAIN = 0.25  # share of the kills after which the resumed run is killed too
 PATIENCE = 240  # seconds that a run may take on a busy machine
 
@@ -144,7 +148,7 @@ class HalfWritten:
         half = len(content) // 2
         self.file.write(content[:half])
         self.file.flush()
-        FATE.at("half of a checkpoint written")
+        FATE.at("half of a file written")
         self.file.write(content[half:])
 
 
@@ -162,9 +166,9 @@ def lay_traps() -> None:
 
         return trapped
 
-    durable_checkpoint.open = HalfWritten  # type: ignore[attr-defined]
-    os.fsync = before("checkpoint before fsync", fsync)
-    os.replace = before("checkpoint before renaming", replace, "checkpoint after renaming")
+    files.open = HalfWritten  # type: ignore[attr-defined]
+    os.fsync = before("before fsync", fsync)
+    os.replace = before("before renaming", replace, "after renaming")
     torch.save = before("checkpoint before writing", save)
     ExperimentWriter.save = before("row before writing", rows, "row after writing")  # type: ignore[method-assign]
 
@@ -313,7 +317,7 @@ class Harness:
         place = place or generator.choice([*sorted(self.visits), ANY_TIME])
         if place == ANY_TIME:
             return Moment(place, generator.uniform(0.2, 1.0) * self.seconds)
-        alone = "checkpoint" in place or place.startswith("row")  # the first process is the one that writes
+        alone = place in WRITING  # the first process is the one that writes
         rank = 0 if alone else generator.randrange(self.processes)
         return Moment(place, generator.randint(1, self.visits[place]), rank)
 

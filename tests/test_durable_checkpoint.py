@@ -8,9 +8,10 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_twosome import durable_checkpoint
-from lightning_twosome.durable_checkpoint import DurableCheckpointIO, replace_file
+from lightning_twosome import files
+from lightning_twosome.durable_checkpoint import DurableCheckpointIO
 from lightning_twosome.errors import UserError
+from lightning_twosome.files import replace_file
 from lightning_twosome.loggers import RunLogger
 from tests import toys
 from tests.cli_runs import rows
@@ -68,7 +69,7 @@ def test_a_full_disk_ends_a_run_with_one_sentence_and_the_last_checkpoint_goes_o
     class Filling(ModelCheckpoint):
         def on_train_epoch_start(self, trainer, pl_module):
             if trainer.current_epoch == 2:
-                monkeypatch.setattr(durable_checkpoint, "open", FullDisk, raising=False)
+                monkeypatch.setattr(files, "open", FullDisk, raising=False)
 
     checkpoint = Filling(folder, filename="last", every_n_epochs=1, save_on_train_epoch_end=True,
                          enable_version_counter=False)  # fmt: skip
@@ -90,7 +91,7 @@ def test_a_folder_that_may_only_be_read(written, monkeypatch):
         def refuse(path, mode):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
-        monkeypatch.setattr(durable_checkpoint, "open", refuse, raising=False)
+        monkeypatch.setattr(files, "open", refuse, raising=False)
     else:
         written.parent.chmod(0o500)
     with pytest.raises(UserError, match=r"cannot be written \(Permission denied\)"):
@@ -148,3 +149,19 @@ def test_metrics_that_cannot_be_written_say_so(tmp_path, full_disk):
     logger = RunLogger(tmp_path)
     with pytest.raises(UserError, match=r"metrics.csv' cannot be written \(File too large\): make room"):
         logger.log_metrics({"x" * 20_000: 1.0}, step=1)
+
+
+def test_a_run_killed_between_a_checkpoint_and_its_row_logs_the_row(tmp_path):
+    """Lightning logs an iteration after it has saved it; the evaluation's row of the same step is there already."""
+    whole = RunLogger(tmp_path / "whole")
+    checkpoint = ModelCheckpoint(tmp_path, filename="kept-{epoch}", save_top_k=-1, monitor=None, every_n_epochs=1,
+                                 save_on_train_epoch_end=True)  # fmt: skip
+    run(tmp_path, checkpoint=checkpoint, logger=whole, max_epochs=2)
+    expected = rows(tmp_path / "whole")
+    header, *lines = (tmp_path / "whole/metrics.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "killed").mkdir()
+    for written in (lines, lines[:-1]):
+        (tmp_path / "killed/metrics.csv").write_text(header + "".join(written))
+        killed = RunLogger(tmp_path / "killed", resume_step=32)
+        run(tmp_path, ckpt_path=tmp_path / "kept-epoch=1.ckpt", logger=killed, max_epochs=2)
+        assert rows(tmp_path / "killed") == expected

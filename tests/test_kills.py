@@ -18,8 +18,8 @@ def kill(folder, *options):
     return run.stdout
 
 
-def test_killed_while_a_checkpoint_is_half_written_and_at_another_moment(tmp_path):
-    told = kill(tmp_path, "--kills", "2", "--first", "half of a checkpoint written")
+def test_killed_while_a_file_is_half_written_and_at_another_moment(tmp_path):
+    told = kill(tmp_path, "--kills", "2", "--first", "half of a file written")
     assert "2 kills in 2 runs, 2 of which ended as the run that was not killed." in told
 
 

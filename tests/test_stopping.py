@@ -20,15 +20,23 @@ USUAL = signal.getsignal(signal.SIGTERM)
 
 
 class Signalling(toys.Corridor):
-    """Sends the process a signal in the step with this number of the class."""
+    """Sends the process a signal in the step with this number since training began."""
 
-    at, number, steps = -1, signal.SIGTERM, 0
+    at, number, steps = -1, signal.SIGTERM, None
 
     def step(self, action):
-        Signalling.steps += 1
+        if Signalling.steps is not None:
+            Signalling.steps += 1
         if Signalling.steps == Signalling.at:
             os.kill(os.getpid(), Signalling.number)
         return super().step(action)
+
+
+class FromHere(Callback):
+    """Counts steps from the beginning of the training: examples are played before it."""
+
+    def on_train_start(self, trainer, pl_module):
+        Signalling.steps = 0
 
 
 class InUpdate(Callback):
@@ -44,8 +52,8 @@ class InUpdate(Callback):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Counts the environments' steps from 0; a test chooses which of them sends a signal."""
-    monkeypatch.setattr(Signalling, "steps", 0)
+    """Lets a test choose which step sends a signal."""
+    monkeypatch.setattr(Signalling, "steps", None)
 
     def choose(at, number=signal.SIGTERM):
         monkeypatch.setattr(Signalling, "at", at)
@@ -59,13 +67,13 @@ def whole(tmp_path_factory):
     return run(tmp_path_factory.mktemp("whole"))
 
 
-# An iteration has 16 steps in the rollout and 4 in the update; its evaluation begins at step 81 of the 2nd iteration.
-@pytest.mark.parametrize("at", [20, 45])
+# An iteration has 16 steps in the rollout, 4 in each environment; an evaluation of 8 to 20 steps follows.
+@pytest.mark.parametrize("at", [7, 21, 50])
 def test_a_signal_in_a_rollout_or_an_evaluation(tmp_path, capsys, steps, whole, at):
     steps(at)
     checkpoint = ModelCheckpoint(tmp_path / "rare", every_n_epochs=100)
     with pytest.raises(Stopped) as stopped:
-        run(tmp_path, data_settings={"env": Signalling}, checkpoint=checkpoint)
+        run(tmp_path, data_settings={"env": Signalling}, checkpoint=checkpoint, callbacks=[FromHere(), checkpoint])
     assert stopped.value.code == 75
     assert capsys.readouterr().err.endswith(
         f"Stopped by SIGTERM; checkpoint written to {tmp_path}/checkpoints/last.ckpt: the same command with "
@@ -89,8 +97,8 @@ def test_a_signal_in_an_update_loses_nothing(tmp_path, whole, at):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_the_command_line_ends_with_one_sentence_and_goes_on(tmp_path, capsys, steps, number, code):
     config = quick_config(tmp_path, save_tiny(tmp_path / "model"), "{class_path: tests.test_stopping.Signalling}")
-    steps(30, number)
-    assert run_cli("fit", "--config", config) == code
+    steps(10, number)
+    assert run_cli("fit", "--config", config, "--trainer.callbacks+=tests.test_stopping.FromHere") == code
     told = capsys.readouterr().err
     assert told.count("Stopped by") == 1 and "Traceback" not in told and "error" not in told
     steps(-1)
@@ -101,7 +109,7 @@ def test_the_command_line_ends_with_one_sentence_and_goes_on(tmp_path, capsys, s
 def test_without_checkpoints_it_says_so(tmp_path, capsys, steps):
     steps(20)
     with pytest.raises(Stopped):
-        run(tmp_path, data_settings={"env": Signalling})
+        run(tmp_path, data_settings={"env": Signalling}, callbacks=[FromHere()])
     assert "Stopped by SIGTERM; no checkpoint was written." in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -110,15 +118,17 @@ def test_a_signal_ends_the_run_though_it_ended_an_environment_too(tmp_path, step
     """A scheduler's SIGTERM to a whole job reaches the processes of environments, which end at once."""
     steps(20)
     with pytest.raises(Stopped):
-        run(tmp_path, data_settings={"env": Killed, "vectorization": "async"})
+        run(tmp_path, data_settings={"env": Killed, "vectorization": "async"}, callbacks=[FromHere()])
 
 
 class Killed(toys.Corridor):
     """Asks its parent to end and dies."""
 
     def step(self, action):
-        os.kill(os.getppid(), signal.SIGTERM)
-        os._exit(1)
+        if Signalling.steps == 0:  # it is one of those that were made in training
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(1)
+        return super().step(action)
 
 
 def test_ctrl_c_twice_ends_at_once(monkeypatch):
