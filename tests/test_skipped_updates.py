@@ -1,12 +1,14 @@
 """An update that is not finite changes nothing; many of them in a row end the run."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.modules.skipped_updates import say_why
 from tests import toys
 from tests.processes import finish, start
 from tests.test_resume import Record, assert_equal_optimizers
@@ -78,7 +80,7 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_weights(tmp_path):
         "The last 3 updates in a row were skipped, because loss or gradient was not finite (loss nan, gradients not "
         "finite in "
     )
-    assert "look at the environment's rewards" in str(error.value)
+    assert "the rollout was in order: lower the learning rates" in str(error.value)
     assert len(breaking.seen) == 4, "the one before did not count, since a good one was between"
     kept = torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)
     for name, weight in breaking.seen[-1][0][0].items():
@@ -91,8 +93,19 @@ def test_too_many_in_a_row_end_the_run_with_the_last_good_weights(tmp_path):
 
 
 def test_gradients_alone_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"gradients not finite in 1 of \d+ weights, such as \S+\); the rollout was in"):
+    with pytest.raises(UserError, match=r"gradients not finite in 1 of \d+ weights, such as \S+critic\S+\), and the"):
         fit(tmp_path, Break([6, 7], "gradient"), max_skipped_updates=2)  # the training's last ones
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"), [("returns", "the environment's rewards"), ("log_probs", "the model and its dtype")]
+)
+def test_the_diagnosis_looks_at_the_rollout(name, cause):
+    entries = {"returns": torch.zeros(3), "log_probs": torch.zeros(3, 2)}
+    entries[name][0] = BAD
+    said = say_why(1, BAD, {"weight": torch.zeros(2)}, SimpleNamespace(**entries))
+    assert said.startswith("The last update was skipped, because loss or gradient was not finite (loss nan, gradients")
+    assert f"look at {cause}" in said
 
 
 @pytest.mark.slow

@@ -14,29 +14,10 @@ from lightning_twosome.stopping import Stopped
 from tests import toys
 from tests.cli_runs import quick_config, rows, save_tiny
 from tests.cli_runs import run as run_cli
+from tests.signalling import FromHere, Signalling
 from tests.test_resume import assert_equal_runs, run
 
 USUAL = signal.getsignal(signal.SIGTERM)
-
-
-class Signalling(toys.Corridor):
-    """Sends the process a signal in the step with this number since training began."""
-
-    at, number, steps = -1, signal.SIGTERM, None
-
-    def step(self, action):
-        if Signalling.steps is not None:
-            Signalling.steps += 1
-        if Signalling.steps == Signalling.at:
-            os.kill(os.getpid(), Signalling.number)
-        return super().step(action)
-
-
-class FromHere(Callback):
-    """Counts steps from the beginning of the training: examples are played before it."""
-
-    def on_train_start(self, trainer, pl_module):
-        Signalling.steps = 0
 
 
 class InUpdate(Callback):
@@ -96,9 +77,9 @@ def test_a_signal_in_an_update_loses_nothing(tmp_path, whole, at):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_the_command_line_ends_with_one_sentence_and_goes_on(tmp_path, capsys, steps, number, code):
-    config = quick_config(tmp_path, save_tiny(tmp_path / "model"), "{class_path: tests.test_stopping.Signalling}")
+    config = quick_config(tmp_path, save_tiny(tmp_path / "model"), "{class_path: tests.signalling.Signalling}")
     steps(10, number)
-    assert run_cli("fit", "--config", config, "--trainer.callbacks+=tests.test_stopping.FromHere") == code
+    assert run_cli("fit", "--config", config, "--trainer.callbacks+=tests.signalling.FromHere") == code
     told = capsys.readouterr().err
     assert told.count("Stopped by") == 1 and "Traceback" not in told and "error" not in told
     steps(-1)
