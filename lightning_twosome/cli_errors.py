@@ -21,7 +21,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 
-import lightning as L
 import yaml
 
 import lightning_twosome
@@ -39,7 +38,18 @@ _OPTIONS = (
     "push_to_hub", "private", "print_config", "version", "episodes", "max_decisions", "agent", "env", "env_kwargs",
     "sample", "device", "format", "title", "only", "tasks", "seeds", "processes", "dry-run", "rerun", "report",
 )  # fmt: skip
-COMMANDS = ("fit", "validate", "test", "predict", "export", "check", "play", "report", "study", "generalization")
+COMMANDS = {
+    "fit": "train; goes on with --ckpt_path last",
+    "validate": "play evaluation episodes and print return and success with intervals",
+    "test": "play episodes of the tasks of data.test_tasks",
+    "predict": "write transcripts of played episodes",
+    "export": "write a checkpoint as a folder that an agent is loaded from",
+    "check": "say whether an environment is ready for training: check --env ID",
+    "play": "a person and the agent in the terminal: lightning-twosome play --agent FOLDER",
+    "report": "one page about one or several runs: report RUN...",
+    "study": "a grid of runs and seeds in one table with figures: study STUDY",
+    "generalization": "one table over the tests of several runs: generalization RUN...",
+}
 
 
 def check_command(arguments: Sequence[str]) -> None:
@@ -214,6 +224,8 @@ def _nearest_option(name: str) -> str:
         nearest = difflib.get_close_matches(first, _OPTIONS, n=1)
         return _question(f"{nearest[0]}.{rest}" if rest else nearest[0]) if nearest else ""
     if first == "trainer":
+        import lightning as L  # takes seconds, which only this mistake costs
+
         nearest = difflib.get_close_matches(rest, inspect.signature(L.Trainer).parameters, n=1)
         return _question(f"trainer.{nearest[0]}") if nearest else ""
     return ""

@@ -1,6 +1,8 @@
-"""The one exception for mistakes a user can mend."""
+"""The one exception for mistakes a user can mend, and the exit code of Ctrl-C."""
 
 from __future__ import annotations
+
+CTRL_C = 130  # as shells have it
 
 
 class UserError(ValueError):

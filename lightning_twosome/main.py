@@ -1,4 +1,4 @@
-"""The command line: LightningCLI with a run folder, an export, and mistakes told in one sentence.
+"""The command line: what can be answered at once, mistakes told in one sentence, and the subcommands on use.
 
 ::
 
@@ -16,274 +16,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
 import re
 import sys
-import warnings
-from pathlib import Path
-from typing import Any
-
-import lightning as L
-from jsonargparse import ArgumentError
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
-from rich.console import Console
-from transformers.utils import logging as transformers_logging
 
 from lightning_twosome import __version__
-from lightning_twosome.callbacks import (
-    BeforeAndAfter,
-    CostTable,
-    EnvironmentBudget,
-    EvaluationReport,
-    RolloutProgressBar,
-    TranscriptWriter,
-)
-from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import COMMANDS, check_command, one_sentence
+from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.config_files import check_config_files
-from lightning_twosome.data import RolloutDataModule
-from lightning_twosome.errors import UserError
-from lightning_twosome.generalization_command import generalization_command
-from lightning_twosome.model_folder import first_sentence
-from lightning_twosome.modules import OnPolicyModule, TwosomePPO
-from lightning_twosome.play import play_command
-from lightning_twosome.report.command import report_command
-from lightning_twosome.run_folder import (
-    data_state,
-    default_checkpoints,
-    default_loggers,
-    discard_unused,
-    find_checkpoint,
-    is_first_process,
-    last_run_dir,
-    load_checkpoint,
-    new_run_dir,
-    run_dir_of,
-    with_metrics_file,
-)
-from lightning_twosome.stopping import CTRL_C, Stopped
-from lightning_twosome.study.command import study_command
-from lightning_twosome.trainer import TwosomeTrainer
-from lightning_twosome.trainer_settings import check_seed, check_trainer
-
-logger = logging.getLogger(__name__)
-OTHER_COMMANDS = (
-    "Besides these: `lightning-twosome play --agent FOLDER`, a person and the agent in the terminal; "
-    "`lightning-twosome report RUN...`, a page about one or several runs; "
-    "`lightning-twosome generalization RUN...`, one table over the tests of several runs; and "
-    "`lightning-twosome study STUDY`, a grid of runs and seeds in one table with figures."
-)
-
-
-class RunConfig(SaveConfigCallback):
-    """Save ``config.yaml`` in the run folder, without what belongs to one subcommand, so that every one reads it."""
-
-    def __init__(self, parser: LightningArgumentParser, config: Any, **kwargs: Any) -> None:
-        config = config.clone()
-        for key in ("config", "ckpt_path", "weights_only"):
-            config.pop(key, None)
-        super().__init__(parser, config, save_to_log_dir=False, **kwargs)  # which is the first logger's folder
-
-    def save_config(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Write the file, whatever loggers the config has."""
-        path = Path(trainer.default_root_dir) / self.config_filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, str(path), skip_none=False, overwrite=self.overwrite, multifile=self.multifile)
-
-
-class TwosomeCLI(LightningCLI):
-    """LightningCLI whose runs have a fixed folder of their own, with logs and checkpoints in it."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.arguments: list[str] = list(kwargs.get("args") or [])
-        self.run_dir: Path | None = None
-        self.resume_step: int | None = None
-        self._made: Path | None = None
-        try:
-            super().__init__(*args, **kwargs)
-        except BaseException:
-            if self._made is not None:
-                discard_unused(self._made)
-            raise
-
-    @staticmethod
-    def subcommands() -> dict[str, set[str]]:
-        """Lightning's subcommands, ``export`` and ``check``."""
-        skipped = {"model", "datamodule"}
-        return {**LightningCLI.subcommands(), "export": skipped, "check": skipped}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the run folder."""
-        parser.add_argument(
-            "--run_dir",
-            type=str,
-            default="runs/run",
-            help="Folder of the run. A new run takes the first free one of NAME, NAME-2, ...; resuming takes the last.",
-        )
-        parser.set_defaults(
-            {
-                "model": {"class_path": "lightning_twosome.TwosomePPO"},
-                "data": {"class_path": "lightning_twosome.RolloutDataModule"},
-                "trainer.log_every_n_steps": 1,
-                "trainer.enable_model_summary": False,
-            }
-        )
-
-    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        if self.arguments[:1] != [subcommand] and self.arguments[:1] in ([command] for command in COMMANDS):
-            return LightningArgumentParser(**kwargs)  # another one was chosen: half of a start's time
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        if subcommand in ("validate", "test"):
-            parser.set_defaults({"verbose": False})  # EvaluationReport prints a table of its own
-        return parser
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse, and refuse what libraries would take without a word."""
-        self.config = parser.parse_args(self.arguments)
-        settings = self.config[str(self.config["subcommand"])]
-        for key in ("run_dir", "ckpt_path"):
-            if settings.get(key) == "":
-                raise UserError(f"{key} is empty: give it a value, or leave it out.")
-        check_seed("seed_everything", settings["seed_everything"])
-        check_trainer(settings["trainer"])
-
-    def _parse_ckpt_path(self) -> None:
-        """Find the checkpoint and take its model settings, but for what the command line chose by hand."""
-        subcommand = str(self.config["subcommand"])
-        settings = self.config[subcommand]
-        wanted, base = settings.get("ckpt_path"), Path(settings["run_dir"])
-        if not wanted:
-            if subcommand in ("validate", "test", "predict"):
-                say("No --ckpt_path is given: this is the policy before any training.")
-            return
-        path = find_checkpoint(wanted, base)
-        if path is None and (subcommand != "fit" or (wanted != "last" and find_checkpoint("last", base))):
-            raise no_checkpoint(wanted, base)
-        settings["ckpt_path"] = None if path is None else str(path)
-        if path is None:
-            say(f"No checkpoint in {last_run_dir(base)} yet: training starts from the beginning.")
-            self.run_dir = last_run_dir(base)
-            return
-        checkpoint = load_checkpoint(path)
-        self.run_dir = run_dir_of(path)
-        if subcommand == "fit":
-            self.resume_step = data_state(checkpoint).get("env_steps", 0)
-            if settings["seed_everything"] is True:
-                settings["seed_everything"] = data_state(checkpoint).get("seed", True)
-            say(f"Going on from {path}, {self.resume_step} environment steps.")
-        else:
-            say(f"Checkpoint {path}, {data_state(checkpoint).get('env_steps', 0)} environment steps.")
-        model, differing = merge_settings(checkpoint, settings["model"], self.arguments, resuming=subcommand == "fit")
-        self.config = self.parser.parse_object({subcommand: {"model": model}}, self.config)
-        if differing:
-            say(f"The checkpoint's settings are used: {', '.join(differing)}; --model.NAME overrides them.")
-
-    def _set_seed(self) -> None:
-        """Draw a seed where none is chosen; processes started by the first one take its seed from the environment."""
-        if self._get(self.config, "seed_everything") is True and "LOCAL_RANK" not in os.environ:
-            self.config[str(self.subcommand)]["seed_everything"] = random.SystemRandom().randrange(2**31)
-        super()._set_seed()
-
-    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Add logs, checkpoints and reports in the run folder, where the config has none of its own."""
-        training = self.subcommand == "fit"
-        base = Path(self._get(self.config, "run_dir"))
-        if self.run_dir is None:
-            self.run_dir = self._made = new_run_dir(base) if training else None
-        run_dir = self.run_dir or last_run_dir(base)
-        if training:
-            say(f"Seed {self._get(self.config, 'seed_everything')}, run folder {run_dir}.")
-        config = self._get(self.config_init, "trainer", default={})
-        kwargs = {**kwargs, "default_root_dir": str(run_dir)}
-        if config.get("logger") in (None, True):
-            kwargs["logger"] = default_loggers(run_dir, self.resume_step) if training else False
-        elif training:
-            kwargs["logger"] = with_metrics_file(config["logger"], run_dir, self.resume_step)
-        if not training and config.get("enable_checkpointing") is None:
-            kwargs["enable_checkpointing"] = False
-        if config.get("enable_progress_bar") is None and not Console().is_terminal:
-            kwargs["enable_progress_bar"] = False  # in a file, EvaluationReport's lines say more
-        if config.get("max_epochs") is None and _has(config.get("callbacks") or [], EnvironmentBudget):
-            kwargs["max_epochs"] = -1  # the budget sets it
-        self.save_config_callback = RunConfig if training else None
-        self.trainer_defaults["callbacks"] = self._default_callbacks({**config, **kwargs}, run_dir)
-        try:
-            return super().instantiate_trainer(**kwargs)
-        except (TypeError, ValueError) as error:  # Lightning's and torch's words for a value that they refuse
-            raise UserError(f"trainer: {first_sentence(error)}") from error
-
-    def _default_callbacks(self, config: dict[str, Any], run_dir: Path) -> list[Callback]:
-        """What the config has not chosen itself."""
-        own = list(config.get("callbacks") or [])
-        added: list[Callback] = []
-        if self.subcommand == "fit" and config.get("enable_checkpointing") in (None, True):
-            evaluated = config.get("limit_val_batches") != 0
-            added += [] if _has(own, ModelCheckpoint) else default_checkpoints(run_dir, evaluated)
-        if config.get("enable_progress_bar") in (None, True) and not _has(own, ProgressBar):
-            added.append(RolloutProgressBar())
-        if self.subcommand in ("fit", "validate", "test") and not _has(own, EvaluationReport):
-            added.append(EvaluationReport())
-        if self.subcommand == "fit" and not _has(own, CostTable):
-            added.append(CostTable(printed=_has(own, BeforeAndAfter)))
-        if self.subcommand == "predict" and not _has(own, TranscriptWriter):
-            added.append(TranscriptWriter())
-        return added
-
-
-def no_checkpoint(wanted: str, base: Path) -> UserError:
-    """The mistake of asking for a checkpoint that the last run has not."""
-    folder = last_run_dir(base)
-    start = f"ckpt_path={wanted!r} finds no checkpoint in {str(folder)!r}"
-    other = {"best": "last", "last": "best"}.get(wanted, "last")
-    if find_checkpoint(other, base) is not None:
-        return UserError(f"{start}, but there is one of the name {other!r}: use --ckpt_path {other}.")
-    return UserError(f"{start}: train first, or name the run with --run_dir or the file itself.")
-
-
-def _has(callbacks: list[Any], kind: type) -> bool:
-    return any(isinstance(callback, kind) for callback in callbacks)
-
-
-@rank_zero_only
-def say(sentence: str) -> None:
-    """Tell the user what was decided."""
-    logger.info(sentence)
-
-
-def quieten() -> None:
-    """Silence what libraries say about things that do not apply here or that a user cannot change."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    messages = (
-        ".*does not have many workers.*",
-        ".*LeafSpec.*",
-        ".*exists and is not empty.*",
-        ".*The dirpath has changed from.*",  # a checkpoint of another run's folder
-        ".*method of metric WindowedMean was called before.*",  # no episode has ended yet
-        ".*is_gradient_checkpointing.*",  # peft's, with transformers 5
-        ".*callbacks used to create the checkpoint need to be provided.*",
-        ".*Couldn't infer the batch indices.*",
-        ".*It is recommended to use .self.log.*sync_dist=True.*",  # the module reduces over processes itself
-    )
-    for message in messages:
-        warnings.filterwarnings("ignore", message=message)
-    if not sys.stderr.isatty():
-        transformers_logging.disable_progress_bar()
-
-
-def announce() -> None:
-    """Let the package say in a line each what it decides (the scoring method, the seed)."""
-    logger = logging.getLogger("lightning_twosome")
-    logger.setLevel(logging.INFO if is_first_process() else logging.WARNING)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+from lightning_twosome.errors import CTRL_C, UserError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -303,60 +44,53 @@ def main(argv: list[str] | None = None) -> int:
         arguments = [re.sub(r"^--env(?=$|=|_kwargs)", "--data.env", argument) for argument in arguments]
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # class_path: my_module.MyEnv, beside the config
-    if not debug:
-        quieten()
-    announce()
     try:
         check_command(arguments)
-        if arguments[:1] == ["play"]:
-            return play_command(arguments[1:])
-        if arguments[:1] == ["generalization"]:
-            return generalization_command(arguments[1:])
-        if arguments[:1] == ["report"]:
-            return report_command(arguments[1:])
-        if arguments[:1] == ["study"]:
-            return study_command(arguments[1:])
-        check_config_files(arguments)
-        run_cli(arguments)
-    except (UserError, MisconfigurationException, ArgumentError, OSError, ValueError) as error:
-        ours = not isinstance(error, ValueError) or isinstance(error, UserError) or "Does not validate" in str(error)
-        if debug or not ours:
+        if arguments[0].startswith("-"):
+            overview().parse_args(arguments)
+        return subcommand(arguments, debug)
+    except KeyboardInterrupt:
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+        return CTRL_C
+    except Exception as error:
+        if debug or not is_mistake(error):
             raise
         print(f"error: {one_sentence(error)}", file=sys.stderr)
         return 2
-    except Stopped as stopped:
-        # Lightning kills all processes when one that it has started ends with another code than 0.
-        return stopped.exit_code if is_first_process() else 0
-    except (KeyboardInterrupt, SystemExit) as ending:
-        # Lightning makes the one of the other, with code 1.
-        if not isinstance(ending, KeyboardInterrupt) and not isinstance(ending.__context__, KeyboardInterrupt):
-            raise
-        print("Stopped by Ctrl-C.", file=sys.stderr)
-        return CTRL_C
-    return 0
 
 
-def run_cli(arguments: list[str], kind: type[TwosomeCLI] = TwosomeCLI) -> TwosomeCLI:
-    """Parse the arguments and run the subcommand.
-
-    Args:
-        arguments: The command line.
-        kind: The class that does it.
-    """
-    return kind(
-        OnPolicyModule,
-        RolloutDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        trainer_class=TwosomeTrainer,
-        save_config_kwargs={"overwrite": True},
-        auto_configure_optimizers=False,
-        parser_kwargs={"exit_on_error": False, "epilog": OTHER_COMMANDS, "version": __version__},
-        args=arguments,
-    )
+def overview() -> CommandParser:
+    """The parser of the options that stand before any subcommand; each of these has a parser of its own."""
+    parser = CommandParser(prog="lightning-twosome", description="Align a language model with an environment.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subcommands = parser.add_subparsers(title="subcommands; --help after one lists its options", metavar="SUBCOMMAND")
+    for name, text in COMMANDS.items():
+        subcommands.add_parser(name, help=text)
+    return parser
 
 
-__all__ = ["TwosomeCLI", "TwosomePPO", "TwosomeTrainer", "main"]
+def subcommand(arguments: list[str], debug: bool) -> int:
+    """Carry out a subcommand, importing no more than it takes."""
+    if arguments[0] == "report":
+        from lightning_twosome.report.command import report_command
+
+        return report_command(arguments[1:])
+    if arguments[0] not in ("play", "generalization", "study"):
+        check_config_files(arguments)
+    from lightning_twosome.command_line import run_command
+
+    return run_command(arguments, debug)
+
+
+def is_mistake(error: Exception) -> bool:
+    """Whether the user can mend what an exception reports; its text then says all there is to say."""
+    if isinstance(error, (UserError, OSError)):
+        return True
+    from jsonargparse import ArgumentError
+    from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+    of_libraries = isinstance(error, (ArgumentError, MisconfigurationException))
+    return of_libraries or (isinstance(error, ValueError) and "Does not validate" in str(error))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from typing import Any
 import lightning as L
 from lightning.fabric.plugins.environments import SLURMEnvironment
 
+from lightning_twosome.errors import CTRL_C
+
 ASKED_TO_STOP = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
-CTRL_C = 130  # as shells have it
 
 _noted: int | None = None
 

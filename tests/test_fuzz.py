@@ -14,10 +14,10 @@ from jsonargparse import ArgumentError
 
 from lightning_twosome import ActionScorer, Decision, normalize
 from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.command_line import TwosomeCLI, run_cli
 from lightning_twosome.config_files import check_config_file
 from lightning_twosome.decisions import DecisionEncoder
 from lightning_twosome.errors import UserError
-from lightning_twosome.main import TwosomeCLI, run_cli
 from tests.naive_scoring import joint_ids, naive_table
 from tests.tiny_models import WORDS, build, tokenizer
 

@@ -11,9 +11,9 @@ import yaml
 from jsonargparse import ArgumentError
 
 from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.command_line import TwosomeCLI, run_cli
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
-from lightning_twosome.main import TwosomeCLI, run_cli
 from lightning_twosome.study.cells import CONFIG_FILE, Cell, write_atomically
 
 CALLBACKS = "trainer.callbacks."

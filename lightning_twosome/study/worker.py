@@ -27,9 +27,9 @@ from lightning.pytorch.callbacks import Callback
 
 from lightning_twosome.callbacks import EvaluationReport
 from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.command_line import TwosomeCLI, announce, quieten, run_cli
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint
-from lightning_twosome.main import TwosomeCLI, announce, quieten, run_cli
 from lightning_twosome.run_folder import CHECKPOINTS, load_checkpoint
 from lightning_twosome.study.cells import CONFIG_FILE, EXPORTED, LOCK_FILE, LOG_FILE, Cell
 from lightning_twosome.study.rows import cell_row
