@@ -64,7 +64,7 @@ class Environment:
 
         Without the constraint pip would mend such a conflict with another release, and gigabytes of CUDA.
         """
-        options = ["--quiet", "--disable-pip-version-check", f"--constraint={self._only_torch}"]
+        options = ["--quiet", "--no-compile", "--disable-pip-version-check", f"--constraint={self._only_torch}"]
         run(self.python, "-m", "pip", "install", *options, *arguments)
 
     def install_torch(self) -> None:
