@@ -46,14 +46,12 @@ def seconds(command: list[str], folder: Path) -> float:
 
 
 def measure(repeats: int) -> dict[str, list[float]]:
-    """Seconds of every import and command, ``repeats`` times in turn, after a round that fills the caches."""
+    """Seconds of every import and command, ``repeats`` times in turn."""
     commands = {name: [sys.executable, "-c", code] for name, code in CODE.items()}
     for name, arguments in COMMANDS.items():
         commands[name] = [sys.executable, "-m", "lightning_twosome.main", *arguments]
     taken: dict[str, list[float]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
-        for command in commands.values():
-            seconds(command, Path(folder))  # reads the files into the machine's cache
         for _ in range(repeats):
             for name, command in commands.items():
                 taken[name].append(seconds(command, Path(folder)))

@@ -20,8 +20,8 @@ from supply.pins import ROOT, canonical, pinned, project
 
 PAGE = ROOT / "docs" / "dependencies.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-# Read from the texts that these publish, since their metadata name none, or hold the whole text.
-READ_BY_HAND = {"overcooked-ai": "MIT", "word2number": "MIT"}
+# Metadata that name no licence: one has none in them, the other holds the licence's whole text.
+READ_BY_HAND = {"overcooked-ai": "none stated", "word2number": "MIT"}
 
 
 def stated_licence(package: metadata.PackageMetadata) -> str:
