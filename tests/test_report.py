@@ -97,7 +97,8 @@ def page_of(tmp_path: Path, *runs: Path) -> Page:
 
 def test_page_of_one_run(tmp_path):
     text = page_of(tmp_path, write_run(tmp_path / "run")).all_text()
-    assert re.search(r"the optimum is 0\.950 \(regret 0\.\d{3}\)", text) and "bootstrap" in text and "Student" not in text
+    assert re.search(r"the optimum is 0\.950 \(regret 0\.\d{3}\)", text)
+    assert "bootstrap" in text and "Student" not in text
     for caption in ("Table 1.", "Figure 1.", "home_choice", "word_perplexity", "After 96 environment steps"):
         assert caption in text
     assert not re.search(r"is written by|are written by", text), "nothing is missing"

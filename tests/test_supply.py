@@ -5,7 +5,7 @@ from importlib import metadata
 
 import pytest
 
-from supply import audit, base_install, licences, lowest_versions, pins
+from tests.supply import audit, base_install, licences, lowest_versions, pins
 
 SQLITE = {"id": "GHSA-g4r7", "aliases": ["CVE-2024-35515", "PYSEC-1"], "fix_versions": [], "description": "..."}
 JINJA = {"id": "PYSEC-2", "aliases": [], "fix_versions": ["3.1.7"], "description": "..."}
@@ -96,7 +96,7 @@ def test_page_is_the_generated_one_where_the_pinned_set_is_installed():
         pytest.skip(f"another set is installed: {', '.join(differing)}")
     page = licences.PAGE.read_text(encoding="utf-8")
     table = page.partition(licences.BEGIN)[2].partition(licences.END)[0].strip()
-    assert table.splitlines() == licences.table(), "run python -m supply.licences"
+    assert table.splitlines() == licences.table(), "run python -m tests.supply.licences"
 
 
 def test_base_has_what_it_promises_and_nothing_of_the_extras():

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m supply.licences       in an environment with the pinned set: pip install -c constraints.txt -e '.[dev]'
+    python -m tests.supply.licences    in an environment with the pinned set: pip install -c constraints.txt -e '.[dev]'
 
 A licence stands as its package states it: the licence expression, else the field of old, else the classifiers.
 """
@@ -16,7 +16,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-from supply.pins import ROOT, canonical, pinned, project
+from tests.supply.pins import ROOT, canonical, pinned, project
 
 PAGE = ROOT / "docs" / "dependencies.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m supply.base_install
+    python -m tests.supply.base_install
 
 The versions are those of ``constraints.txt``; the wheel is built from the sources as they are.
 """
@@ -14,7 +14,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from supply.pins import CONSTRAINTS, ROOT, Environment, canonical, copy_of_sources, module_names, pinned, project, run
+from tests.supply.pins import (
+    CONSTRAINTS,
+    ROOT,
+    Environment,
+    canonical,
+    copy_of_sources,
+    module_names,
+    pinned,
+    project,
+    run,
+)
 
 IMPORT_ALL = """
 import importlib, lightning_twosome

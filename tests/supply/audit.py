@@ -2,7 +2,7 @@
 
 ::
 
-    python -m supply.audit
+    python -m tests.supply.audit
 
 pip-audit asks PyPI or OSV about every version, so one of the two must be reachable; where neither is, one line says so
 and the exit code is 0. A vulnerability that ``accepted_vulnerabilities.toml`` does not name with a reason gives 1.
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supply.pins import CONSTRAINTS, Environment, canonical, pinned
+from tests.supply.pins import CONSTRAINTS, Environment, canonical, pinned
 
 ACCEPTED = Path(__file__).with_name("accepted_vulnerabilities.toml")
 # Where pip-audit finds its answers, by the name that its option --vulnerability-service has for it.

@@ -2,9 +2,9 @@
 
 ::
 
-    python -m supply.lowest_versions                          every test that CI runs
-    python -m supply.lowest_versions tests/test_ppo.py -x     pytest's arguments
-    python -m supply.lowest_versions --resolve-only           print the versions
+    python -m tests.supply.lowest_versions                          every test that CI runs
+    python -m tests.supply.lowest_versions tests/test_ppo.py -x     pytest's arguments
+    python -m tests.supply.lowest_versions --resolve-only           print the versions
 
 uv resolves the lowest version of every direct dependency and the newest of all others; pip installs them into an
 environment of its own. torch alone is fixed, at the version that ``constraints.txt`` names.
@@ -18,8 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from supply.base_install import requirement_name
-from supply.pins import ROOT, Environment, canonical, pinned, project, run
+from tests.supply.base_install import requirement_name
+from tests.supply.pins import ROOT, Environment, canonical, pinned, project, run
 
 # Torch is installed already; what it asks for binds the others all the same.
 TORCH_NEEDS = """

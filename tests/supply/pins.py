@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints.txt"
 # The folders and files that a wheel is built from.
 SOURCES = ("lightning_twosome", "callbacks", "configs", "pyproject.toml", "README.md", "LICENSE")
