@@ -55,6 +55,7 @@ from lightning_twosome.study.command import study_command
 from lightning_twosome.trainer import TwosomeTrainer
 from lightning_twosome.trainer_settings import check_seed, check_trainer
 
+CONSOLE = "lightning_twosome.console"  # name of the handler that tells decisions
 logger = logging.getLogger(__name__)
 
 
@@ -258,10 +259,10 @@ def announce() -> None:
     """Let the package say in a line each what it decides (the scoring method, the seed)."""
     logger = logging.getLogger("lightning_twosome")
     logger.setLevel(logging.INFO if is_first_process() else logging.WARNING)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
+    handler = logging.StreamHandler()  # a new one each time: standard error may be another than at the last command
+    handler.name = CONSOLE
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [*(other for other in logger.handlers if other.name != CONSOLE), handler]
 
 
 def run_command(arguments: list[str], debug: bool) -> int:

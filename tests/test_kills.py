@@ -1,6 +1,7 @@
 """Runs that are killed anywhere end as the run that nobody killed does: a short version of tests/kill_run.py."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -20,7 +21,8 @@ def kill(folder, *options):
 
 def test_killed_while_a_file_is_half_written_and_at_another_moment(tmp_path):
     told = kill(tmp_path, "--kills", "2", "--first", "half of a file written")
-    assert "2 kills in 2 runs, 2 of which ended as the run that was not killed." in told
+    # A run that ends before its moment comes is followed by another; one may also be killed twice.
+    assert re.search(r"\b2 kills in (\d) runs, \1 of which ended as the run that was not killed\.", told)
 
 
 @pytest.mark.slow

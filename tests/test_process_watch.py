@@ -31,9 +31,21 @@ def ending(folder, death, *options, launcher=()):
     run = subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
                            text=True, start_new_session=True)  # fmt: skip
     _, told = run.communicate(timeout=200)  # returns when the last process has closed its end
-    left = subprocess.run(["pgrep", "--session", str(run.pid)], capture_output=True, text=True).stdout
-    assert not left.split()
-    return told, run.returncode, time.monotonic() - start
+    seconds = time.monotonic() - start
+    assert_nobody_is_left(run.pid)
+    return told, run.returncode, seconds
+
+
+def assert_nobody_is_left(session):
+    """No process of the session runs; a moment is allowed for its last instructions."""
+    for _ in range(20):
+        # Not those that have ended and are only remembered, which nobody collects in some containers.
+        command = ["pgrep", "--session", str(session), "--runstates", "D,R,S"]
+        left = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        if not left:
+            return
+        time.sleep(0.5)
+    raise AssertionError(f"processes {left} of session {session} are left over")
 
 
 def assert_one_sentence(told, rank):

@@ -174,7 +174,7 @@ def test_a_list_in_the_config_is_a_mixture(tmp_path, capsys):
     capsys.readouterr()
     config.write_text(config.read_text().replace("weight: 2", "wight: 2"))
     assert run_cli("fit", "--config", config) == 2
-    assert "wight is not registered; did you mean 'weight'?" in capsys.readouterr().err
+    assert "data.env.wight is not known; did you mean 'weight'?" in capsys.readouterr().err
 
 
 def test_the_seed_of_the_draw_is_not_that_of_the_episode():
