@@ -69,7 +69,13 @@ class DurableCheckpoints(L.Callback):
         row = dict(checkpoint.get("unwritten_row", {}))
         own = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
         training = trainer.state.fn == TrainerFn.FITTING and trainer.is_global_zero
-        if row and training and own and own[0].lacks(row):
+        if row and training and own and _is_of_its_run(trainer, own[0]) and own[0].lacks(row):
             step = int(row.pop("step"))
             for logger in trainer.loggers:
                 logger.log_metrics(row, step)
+
+
+def _is_of_its_run(trainer: L.Trainer, log: RunLogger) -> bool:
+    """Whether the checkpoint that is loaded lies in the folder of the log: another run's row is not this one's."""
+    path = trainer.ckpt_path
+    return path is not None and Path(log.save_dir).resolve() in Path(path).resolve().parents
