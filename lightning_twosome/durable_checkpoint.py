@@ -76,6 +76,6 @@ class DurableCheckpoints(L.Callback):
 
 
 def _is_of_its_run(trainer: L.Trainer, log: RunLogger) -> bool:
-    """Whether the checkpoint that is loaded is of the run whose log this is: another run's row does not belong there."""
+    """Whether the checkpoint is of the run whose log this is: another run's row does not belong there."""
     folder, path = Path(log.save_dir).resolve(), trainer.ckpt_path
     return (folder / "metrics.csv").exists() or (path is not None and folder in Path(path).resolve().parents)
