@@ -92,14 +92,14 @@ def _task_table(methods: dict[str, MethodEstimates], study: Study) -> list[str]:
     rows = []
     for name, one in methods.items():
         get = one.figures.get
-        row = [name, str(one.seeds), _interval(one.mean), _interval(one.iqm)]
+        row = [name, str(one.seeds), *(_estimate(part, one.seeds) for part in (one.mean, one.iqm))]
         row += [_number(None if (best := get("optimum")) is None else best - one.mean.value)] if regret else []
         row += [_percent(get("success")), _number(get("greedy_return")), _percent(get("greedy_success"))]
         row += ["" if one.solved is None else f"{one.solved}/{one.seeds}", *_steps(one.steps)]
         before, after = get("before/perplexity"), get("after/perplexity")
         row.append("" if before is None or after is None else f"{before:.2f}, {after:.2f}")
         row += [_number(get("forgetting/mean_loss"))] if forgetting else []
-        row.append("reference" if name == study.reference else _interval(one.better, 2))
+        row.append("reference" if name == study.reference else _estimate(one.better, one.seeds, 2))
         rows.append(row)
     return markdown_table(columns, rows)
 
@@ -149,6 +149,12 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> lis
 
 def _command(command: str) -> list[str]:
     return ["```bash", command, "```", ""]
+
+
+def _estimate(estimate: Estimate | None, seeds: int, digits: int = 3) -> str:
+    """With its interval over seeds, where there are several."""
+    text = _interval(estimate, digits)
+    return text if seeds > 1 else text.partition(" ")[0]
 
 
 def _interval(estimate: Estimate | None, digits: int = 3) -> str:
