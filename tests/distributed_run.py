@@ -125,8 +125,8 @@ def run(name: str, folder: Path, processes: int):
         return fit(**common, **fragile, ckpt_path=str(folder / kind / "checkpoints/last.ckpt"))
     if name == "mixture":
         return fit(**common, data={"env": mixture})
-    if name == "adapted":  # features with gradient, and more of them than a forward takes
-        return fit(**common, module={"critic": "adapted", "token_budget": 120}, max_epochs=2)
+    if name == "chunked":  # more decisions than a forward takes
+        return fit(**common, module={"token_budget": 120}, max_epochs=2)
     if name.startswith("from="):  # in the middle of the second iteration, of any number of processes and strategy
         return fit(**common, **STOPPING, ckpt_path=str(folder / name.removeprefix("from=") / "kept-epoch=1.ckpt"))
     if name == "stopping":

@@ -170,14 +170,14 @@ class TestLong:
             assert_same_end(run[f"{kind} from=alone/ddp"], alone["stopping"])
 
     def test_sharded_weights_wherever_forwards_differ(self, folder, alone, runs):
-        """An environment that fails, recordings, features with gradient in chunks."""
-        names = ("fsdp failure", "fsdp mended", "fsdp recorded", "fsdp adapted", "ddp adapted")
+        """An environment that fails, recordings, decisions in chunks."""
+        names = ("fsdp failure", "fsdp mended", "fsdp recorded", "fsdp chunked", "ddp chunked")
         first, second = several(folder, 2, *names)
         assert first["fsdp failure"] == second["fsdp failure"] == runs[0]["ddp failure"]
         for name in ("fsdp mended", "fsdp recorded"):
             for weight, value in alone["plain"]["weights"].items():
                 torch.testing.assert_close(first[name]["weights"][weight], value, rtol=1e-5, atol=1e-5)
-        for weight, value in first["ddp adapted"]["weights"].items():
-            torch.testing.assert_close(first["fsdp adapted"]["weights"][weight], value, rtol=1e-5, atol=1e-5)
+        for weight, value in first["ddp chunked"]["weights"].items():
+            torch.testing.assert_close(first["fsdp chunked"]["weights"][weight], value, rtol=1e-5, atol=1e-5)
         written = [path.name for path in (folder / "fsdp" / "episodes").glob("*/*.jsonl")]
         assert len(written) == 3

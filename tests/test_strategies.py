@@ -50,3 +50,17 @@ def test_deepspeed_skips_no_steps():
     module._trainer = SimpleNamespace(precision="32-true", strategy=strategy)
     with pytest.raises(UserError, match="model.target_kl=0.1 skips steps by taking gradients away"):
         module.on_train_start()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"critic": "adapted"}, "model.critic='adapted' cannot be trained where ModelParallelStrategy spreads"),
+        ({"frozen_layers": 1}, "model.frozen_layers=1 skips layers that the other processes gather"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused(settings, sentence):
+    module = toys.module()
+    module.hparams.update(settings)
+    with pytest.raises(UserError, match=sentence):
+        module._shard(mesh=None)

@@ -81,6 +81,12 @@ class LanguageModelPolicy(OnPolicyModule):
                 f"model.frozen_layers={self.hparams['frozen_layers']} skips layers that the other processes gather "
                 "weights for: set it to 0 where ModelParallelStrategy spreads the weights, or use strategy ddp."
             )
+        if self.hparams.get("critic") == "adapted":
+            # Its backward pass through sharded layers, beside that of the scores, crashes in PyTorch 2.13.
+            raise UserError(
+                "model.critic='adapted' cannot be trained where ModelParallelStrategy spreads the weights: set it to "
+                "'frozen', or use strategy ddp."
+            )
         shard(self.agent.model, mesh)
 
     def _load(self) -> None:
