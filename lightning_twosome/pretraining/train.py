@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from lightning_twosome.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Recipe:
         learning_rate: Peak learning rate, reached after ``warmup_steps`` and lowered to a tenth along a cosine.
         warmup_steps: Steps of linear warm-up.
         weight_decay: Decay of the matrices; norms are exempt.
+        precision: Of the products, as Lightning names it; weights and optimiser are float32 in either case.
     """
 
     hidden_size: int = 192
@@ -43,6 +46,7 @@ class Recipe:
     learning_rate: float = 3e-3
     warmup_steps: int = 100
     weight_decay: float = 0.1
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
@@ -117,7 +121,9 @@ class CorpusDataModule(L.LightningDataModule):
         lengths = torch.tensor([len(document) for document in ids])
         last = len(stream) - recipe.context
         if last < 0:
-            raise ValueError(f"The corpus has {len(stream)} tokens, fewer than one window of {recipe.context}.")
+            raise UserError(
+                f"The corpus has {len(stream)} tokens, fewer than one window of {recipe.context}: generate more documents."
+            )
         generator = torch.Generator().manual_seed(seed)
         starts = torch.cumsum(lengths, 0) - lengths
         starts = starts[starts <= last]
@@ -136,14 +142,42 @@ class CorpusDataModule(L.LightningDataModule):
         return DataLoader(TensorDataset(self._stream[self._windows]), batch_size=self._batch_size)
 
 
-def pretrain(model: LlamaForCausalLM, data: CorpusDataModule, recipe: Recipe, progress: bool = True) -> float:
-    """Trains a model in float32 on the CPU.
+class EarlyModels(L.Callback):
+    """Hands the model on after chosen steps of its training."""
+
+    def __init__(self, steps: Collection[int], keep: Callable[[int, float | None], None]) -> None:
+        """``keep`` is called with each of ``steps`` and the loss of that step in nats, None before the first one."""
+        self._steps = frozenset(steps)
+        self._keep = keep
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Step 0: the random weights."""
+        if 0 in self._steps:
+            self._keep(0, None)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_index: int
+    ) -> None:
+        """Any later step."""
+        if trainer.global_step in self._steps:
+            self._keep(trainer.global_step, float(trainer.callback_metrics["loss"]))
+
+
+def pretrain(
+    model: LlamaForCausalLM,
+    data: CorpusDataModule,
+    recipe: Recipe,
+    progress: bool = True,
+    callbacks: Sequence[L.Callback] = (),
+) -> float:
+    """Trains a model on the CPU.
 
     Args:
         model: Model to train in place.
         data: Windows of the corpus.
-        recipe: Number of steps and optimiser settings.
+        recipe: Number of steps, precision and optimiser settings.
         progress: Whether to show a progress bar with the loss in nats and the tokens per second.
+        callbacks: More callbacks, such as :class:`EarlyModels`.
 
     Returns:
         The loss of the last step in nats.
@@ -152,13 +186,14 @@ def pretrain(model: LlamaForCausalLM, data: CorpusDataModule, recipe: Recipe, pr
         max_steps=recipe.steps,
         max_epochs=1,
         accelerator="cpu",
+        precision=recipe.precision,
         gradient_clip_val=1.0,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=progress,
         log_every_n_steps=10,
-        callbacks=[TQDMProgressBar(refresh_rate=20)] if progress else [],
+        callbacks=[*callbacks, *([TQDMProgressBar(refresh_rate=20)] if progress else [])],
     )
     model.train()
     trainer.fit(LanguageModelingModule(model, recipe), data)
