@@ -96,7 +96,7 @@ def _run(study: Study, cells: list[Cell], chosen: list[Cell], rerun: bool) -> in
     settings = CellSettings()
     left = [cell for cell in chosen if not cell.done]
     for cell in left:
-        settings.of(cell)
+        settings.check_language_model(cell)
     for cell in left:
         settings.write(cell)
     with Display(chosen, study.processes) as display:

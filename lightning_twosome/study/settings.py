@@ -14,6 +14,7 @@ from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.command_line import TwosomeCLI, run_cli
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
+from lightning_twosome.language_model import load_tokenizer
 from lightning_twosome.study.cells import CONFIG_FILE, Cell, write_atomically
 
 CALLBACKS = "trainer.callbacks."
@@ -44,6 +45,7 @@ class CellSettings:
     def __init__(self) -> None:
         self._parsers = run_cli([], _Parser)._subcommand_parsers
         self._checked: dict[str, dict[str, Any]] = {}
+        self._models: set[tuple[str, str | None]] = set()
 
     def of(self, cell: Cell) -> dict[str, Any]:
         """The cell's config.
@@ -75,6 +77,26 @@ class CellSettings:
         for task in [*data.tasks, *data.test_tasks]:
             task.make().close()
         return config
+
+    def check_language_model(self, cell: Cell) -> None:
+        """Read the tokenizer of the cell's language model, so that a missing one is told before any cell runs.
+
+        A cell that starts from another has its model once that is done.
+
+        Raises:
+            UserError: There is no such model, or it is of no use here.
+        """
+        described = self.of(cell)["model"]["init_args"].get("language_model")
+        if described is None or cell.after is not None:
+            return
+        name, revision = (described, None) if isinstance(described, str) else (described["name"], described["revision"])
+        if (name, revision) in self._models:
+            return
+        try:
+            load_tokenizer(name, revision)
+        except UserError as error:
+            raise UserError(f"{cell.task} / {cell.method}: {one_sentence(error)}") from error
+        self._models.add((name, revision))
 
     def write(self, cell: Cell) -> None:
         """Write the cell's config into its folder."""
