@@ -98,7 +98,7 @@ def test_a_part_of_the_shape_changes_a_named_size():
     ("arguments", "sentence"),
     [
         ("--size 3M", "argument --size: invalid choice: '3M' (choose from '0.5M', '2M', '5M')"),
-        ("--hidden-size 100 --heads 6", "--hidden-size 100 gives 6 heads (--heads) no even width: choose a multiple of 12"),
+        ("--hidden-size 100 --heads 6", "gives 6 heads (--heads) no even width: choose a multiple of 12"),
         ("--hidden-size 30 --heads 2", "choose a multiple of 4"),
         ("--heads 0", "--heads is 0; it must be at least 1"),
         ("--steps 0", "--steps is 0; it must be at least 1"),
