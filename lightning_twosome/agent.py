@@ -6,14 +6,13 @@ r"""Policy and value over text actions, on one shared language model.
     prompt           --trunk, adapter off, last prompt token--> feature [B, H] --MLP--> value [B]
 
 What is computed twice in PPO on text is computed once here: equal decisions of a batch are scored once, scores without
-gradient are remembered
-until the policy changes, and the critic's features, which come from the frozen model, for the whole run. All of it is
-exact.
+gradient are remembered until the policy changes, and the critic's features, which come from the frozen model, for the
+whole run. All of it is exact, and each memory is bounded: what was not used for longest is dropped and computed again.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -23,9 +22,10 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from lightning_twosome.decisions import Decision
+from lightning_twosome.decisions import ID_BYTES, Decision
 from lightning_twosome.language_model import LanguageModel, backbone
 from lightning_twosome.policy_settings import refuse_contradictions
+from lightning_twosome.recent import ENTRY, TENSOR, Recent
 from lightning_twosome.scoring import ActionScorer, ActionScores, normalize
 from lightning_twosome.scoring.forward import trailing_logits
 from lightning_twosome.scoring.sharding import in_step, is_sharded
@@ -62,7 +62,12 @@ class ActorCritic(nn.Module):
         token_budget: Most positions in one forward; memory is bounded by it whatever the batch.
         share_work: Compute equal decisions once and remember. Exact without dropout; with dropout it must be off.
         frozen_layers: Lower layers that hold no trainable weights and whose activations are cached per decision.
-        feature_cache_size: Prompts whose critic feature is kept.
+        cache_megabytes: How much each memory may take: tokens of decisions, tokens of prompts, the critic's features,
+            scores without gradient, and frozen layers' activations.
+
+    Attributes:
+        features: The critic's, of prompts.
+        remembered: Log-probabilities [K] of decisions under the present policy.
 
     Raises:
         UserError: Dropout together with ``share_work``; a shared ``scoring`` without it; a frozen critic on a model
@@ -81,7 +86,7 @@ class ActorCritic(nn.Module):
         token_budget: int = 16384,
         share_work: bool = True,
         frozen_layers: int = 0,
-        feature_cache_size: int = 65536,
+        cache_megabytes: float = 512,
     ) -> None:
         super().__init__()
         self.model = language_model.model
@@ -96,7 +101,8 @@ class ActorCritic(nn.Module):
             language_model.tokenizer,
             method=scoring if share_work else "duplicate",
             token_budget=token_budget,
-            **({"frozen_layers": frozen_layers} if frozen_layers else {}),
+            frozen_layers=frozen_layers,
+            cache_megabytes=cache_megabytes,
         )
         self.beta_from_counts = beta == "mean_count"
         self.log_beta = nn.Parameter(
@@ -104,10 +110,9 @@ class ActorCritic(nn.Module):
             requires_grad=learn_beta,
         )
         self.critic = value_head(self.model.config.get_text_config().hidden_size, critic_hidden)
-        self._memo: dict[Decision, Tensor] = {}
-        self._memo_version = -1
-        self._features: OrderedDict[Place, Tensor] = OrderedDict()
-        self._feature_cache_size = feature_cache_size
+        self.features: Recent[Place, Tensor] = Recent(cache_megabytes, _feature_bytes)
+        self.remembered: Recent[Decision, Tensor] = Recent(cache_megabytes, _scores_bytes)
+        self._remembered_version = -1
 
     @property
     def beta(self) -> Tensor:
@@ -174,35 +179,25 @@ class ActorCritic(nn.Module):
         if not self.share_work:
             return self.action_log_probs(decisions)
         version = sum(parameter._version for parameter in (*self.actor_parameters(), self.log_beta))
-        if version != self._memo_version:
+        if version != self._remembered_version:
             self.forget()
-            self._memo_version = version
-        new = [d for d in dict.fromkeys(decisions) if d not in self._memo]
-        if new:
-            self._memo.update(zip(new, self.action_log_probs(new).unbind(), strict=True))
-        return self._assemble(decisions)
-
-    def _assemble(self, decisions: Sequence[Decision]) -> Tensor:
-        width = max(len(d.actions) for d in decisions)
-        first = self._memo[decisions[0]]
-        table = first.new_full((len(decisions), width), -torch.inf)
-        for row, decision in enumerate(decisions):
-            table[row, : len(decision.actions)] = self._memo[decision][: len(decision.actions)]
-        return table
+            self._remembered_version = version
+        rows = self.remembered.get_all(decisions, lambda new: self.action_log_probs(new).unbind() if new else ())
+        return _assembled(rows, [len(decision.actions) for decision in decisions])
 
     def forget(self) -> None:
         """Drop the remembered log-probabilities."""
-        self._memo.clear()
+        self.remembered.clear()
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
         """Remember nothing of what is computed inside, in whose company the last bits may be others."""
-        memo, version, features = dict(self._memo), self._memo_version, OrderedDict(self._features)
+        remembered, version, features = self.remembered.copy(), self._remembered_version, self.features.copy()
         frozen, self.scorer.frozen = self.scorer.frozen, None
         try:
             yield
         finally:
-            self._memo, self._memo_version, self._features = memo, version, features
+            self.remembered, self._remembered_version, self.features = remembered, version, features
             self.scorer.frozen = frozen
 
     # Value
@@ -229,20 +224,15 @@ class ActorCritic(nn.Module):
         return torch.cat(hidden) + sum(unneeded)
 
     def _frozen_features(self, prompts: list[Place]) -> Tensor:
-        new = [prompt for prompt in prompts if prompt not in self._features]
+        return torch.stack(self.features.get_all(prompts, self._new_features)).to(self.log_beta.device)
+
+    def _new_features(self, new: list[Place]) -> list[Tensor]:
         with torch.no_grad(), self._frozen_model(), self.scorer.in_step.until_all_are_done():
             # On a CPU a row of its own costs nothing and makes the feature independent of its company, so that a
-            # resumed run, which
-            # computes them anew, equals the uninterrupted one bit by bit.
+            # resumed run, which computes them anew, equals the uninterrupted one bit by bit.
             chunks = [[prompt] for prompt in new] if self.log_beta.device.type == "cpu" else self._chunks(new)
-            for chunk in chunks:
-                self._features.update(zip(chunk, self._last_hidden(chunk).cpu().unbind(), strict=True))
-        for prompt in prompts:
-            self._features.move_to_end(prompt)
-        features = torch.stack([self._features[prompt] for prompt in prompts]).to(self.log_beta.device)
-        while len(self._features) > self._feature_cache_size:
-            self._features.popitem(last=False)
-        return features
+            # Each a tensor of its own: a view would keep the whole chunk.
+            return [row.clone() for chunk in chunks for row in self._last_hidden(chunk).cpu()]
 
     @contextmanager
     def _frozen_model(self) -> Iterator[None]:
@@ -288,6 +278,23 @@ class ActorCritic(nn.Module):
         finally:
             handle.remove()
         return hidden[0][torch.arange(len(prompts), device=device), (lengths - 1).to(device)].float()
+
+
+def _assembled(rows: Sequence[Tensor], counts: Sequence[int]) -> Tensor:
+    """A table [B, K] of log-probabilities, of which each row has its own count."""
+    table = rows[0].new_full((len(rows), max(counts)), -torch.inf)
+    for index, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        table[index, :count] = row[:count]
+    return table
+
+
+def _scores_bytes(decision: Decision, log_probs: Tensor) -> int:
+    return decision.bytes + log_probs.nbytes + TENSOR
+
+
+def _feature_bytes(place: Place, feature: Tensor) -> int:
+    ids = 0 if isinstance(place, str) else ID_BYTES * len(place)
+    return ENTRY + sys.getsizeof(place) + ids + feature.nbytes + TENSOR
 
 
 def value_head(features: int, hidden: Sequence[int]) -> nn.Sequential:

@@ -19,22 +19,22 @@ Letters: K actions, P trunk tokens, N nodes, A the longest action's tokens.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.recent import ARRAY, ENTRY, Recent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
 Ids = Sequence[int]
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+ID_BYTES = 36  # of an int in a tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ class Decision:
     def __post_init__(self) -> None:
         if isinstance(self.actions, list):
             object.__setattr__(self, "actions", tuple(self.actions))
+
+    @property
+    def bytes(self) -> int:
+        """About what it takes as a key of a memory."""
+        return ENTRY + sys.getsizeof(self.prompt) + sum(map(sys.getsizeof, (self, self.actions, *self.actions)))
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -88,6 +93,15 @@ class EncodedDecision:
     def tokens(self) -> tuple[int, ...]:
         """The number of scored tokens of each action."""
         return tuple(len(suffix) - skip for suffix, skip in zip(self.suffixes, self.skipped, strict=True))
+
+    @property
+    def bytes(self) -> int:
+        """About what it takes in memory."""
+        arrays = (
+            self.trunk, self.node_token, self.node_depth, self.node_end, self.parent, self.target, *self.suffixes
+        )  # fmt: skip
+        tuples = (self.suffixes, self.skipped, self.words, self.characters)
+        return sum(array.nbytes + ARRAY for array in arrays) + sum(map(sys.getsizeof, (self, *tuples)))
 
     def select(self, start: int, stop: int) -> EncodedDecision:
         """The same decision with only the actions ``start`` to ``stop``: what a row of bounded length holds."""
@@ -173,11 +187,15 @@ class DecisionEncoder:
     Args:
         tokenizer: A fast tokenizer (one that reports offsets).
         max_length: The model's context length in tokens; ``None`` if it has none.
-        cache_size: How many decisions, and how many prompts, are remembered.
+        cache_megabytes: How much is remembered of decisions, and of prompts.
+
+    Attributes:
+        decisions: Those that are remembered, with their tokens.
+        prompts: Likewise.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None, cache_size: int = 65536
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None, cache_megabytes: float = 512
     ) -> None:
         if not getattr(tokenizer, "is_fast", False):
             raise UserError(
@@ -186,13 +204,12 @@ class DecisionEncoder:
             )
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self.cache_size = cache_size
         self._prefix = 0
         [(_, ends)] = self._tokenise(["a"])
         # How many tokens, such as a BOS, the tokenizer puts first.
         self._prefix = next((index for index, end in enumerate(ends) if end > 0), 0)
-        self._decisions: OrderedDict[Decision, EncodedDecision] = OrderedDict()
-        self._prompts: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self.decisions: Recent[Decision, EncodedDecision] = Recent(cache_megabytes, _decision_bytes)
+        self.prompts: Recent[str, tuple[int, ...]] = Recent(cache_megabytes, _prompt_bytes)
 
     def encode(self, decision: Decision) -> EncodedDecision:
         """The decision's tokens.
@@ -201,26 +218,28 @@ class DecisionEncoder:
             UserError: If the actions are not distinct, stripped, non-empty strings, or do not fit the model's context.
         """
         try:
-            self._decisions.move_to_end(decision)
-            return self._decisions[decision]
-        except (KeyError, TypeError):  # new, or not hashable, which the check names
-            check_decision(decision)
+            known = self.decisions.get(decision)
+        except TypeError:  # not hashable, which the check names
+            known = None
+        if known is not None:
+            return known
+        check_decision(decision)
         encoded = self._encode(decision)
-        _remember(self._decisions, decision, encoded, self.cache_size)
+        self.decisions.keep(decision, encoded)
         return encoded
 
     def encode_prompt(self, prompt: str) -> tuple[int, ...]:
         """The ids of the prompt alone, with the tokenizer's own defaults and without a trailing EOS."""
-        if prompt in self._prompts:
-            self._prompts.move_to_end(prompt)
-            return self._prompts[prompt]
+        known = self.prompts.get(prompt)
+        if known is not None:
+            return known
         _check_characters(prompt, "prompt")
         [(ids, _)] = self._tokenise([prompt])
         if not ids:
             raise UserError(_NO_CONTEXT.format(prompt=first_words(prompt)))
         self._check_length(prompt, len(ids))
-        _remember(self._prompts, prompt, tuple(ids), self.cache_size)
-        return self._prompts[prompt]
+        self.prompts.keep(prompt, tuple(ids))
+        return tuple(ids)
 
     def _encode(self, decision: Decision) -> EncodedDecision:
         prompt, actions = decision.prompt, decision.actions
@@ -317,7 +336,9 @@ def first_words(text: str, limit: int = 8) -> str:
     return " ".join(words[:limit]) + (" ..." if len(words) > limit else "")
 
 
-def _remember(memo: OrderedDict[Key, Value], key: Key, value: Value, size: int) -> None:
-    memo[key] = value
-    while len(memo) > size:
-        memo.popitem(last=False)
+def _decision_bytes(decision: Decision, encoded: EncodedDecision) -> int:
+    return decision.bytes + encoded.bytes
+
+
+def _prompt_bytes(prompt: str, ids: tuple[int, ...]) -> int:
+    return ENTRY + sys.getsizeof(prompt) + ID_BYTES * len(ids)

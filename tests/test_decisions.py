@@ -129,12 +129,13 @@ def test_a_list_of_actions_becomes_a_tuple() -> None:
 
 
 def test_the_memo_returns_the_same_object_and_is_bounded() -> None:
-    encoder = DecisionEncoder(tokenizer(), cache_size=2)
-    first, second, third = (Decision(prompt, ("walk",)) for prompt in ("one", "two", "three"))
+    encoder = DecisionEncoder(tokenizer())
+    first, second, third = (Decision(prompt, ("walk",)) for prompt in ("one", "two", "six"))
     kept = encoder.encode(first)
+    encoder.decisions.limit = 2 * encoder.decisions.bytes
     assert encoder.encode(first) is kept
     encoder.encode(second)
     encoder.encode(first)
     encoder.encode(third)  # drops the least recently used: the second
     assert encoder.encode(first) is kept
-    assert len(encoder._decisions) == 2
+    assert len(encoder.decisions) == 2

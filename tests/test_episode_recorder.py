@@ -241,7 +241,7 @@ def test_training_is_the_same_with_and_without(tmp_path):
             module = toys.module(**settings)
             fit_with(tmp_path, *callbacks, module=module, data=toys.data(Drawn, num_envs=2))
             weights.append(toys.trainable(module))
-            states.append((torch.get_rng_state().tolist(), np.random.get_state()[2], len(module.agent._features)))
+            states.append((torch.get_rng_state().tolist(), np.random.get_state()[2], len(module.agent.features)))
         toys.assert_equal_weights(*weights)
         assert states[0] == states[1]
 

@@ -60,11 +60,10 @@ def test_what_an_evaluation_remembered_serves_training() -> None:
 def test_memory_is_bounded() -> None:
     model, batch = upper("llama"), decisions((3, 5, 2, 4))
     expected = ActionScorer(model, tokenizer()).score(batch).log_prob
-    scorer = ActionScorer(model, tokenizer(), frozen_layers=1, activation_cache_size=0.005)
+    scorer = ActionScorer(model, tokenizer(), frozen_layers=1, cache_megabytes=0.008)
     assert torch.allclose(scorer.score(batch).log_prob, expected, rtol=0, atol=2e-5)
-    held = sum(tensor.nbytes for tensor in scorer.frozen._memory.values())
-    assert 0 < held <= 0.005 * 2**20
-    assert held == scorer.frozen._bytes
+    assert 0 < scorer.frozen.memory.bytes <= 0.008 * 2**20
+    assert 0 < len(scorer.frozen.memory) < len(batch)
 
 
 def test_the_model_is_whole_again_after_an_error(monkeypatch) -> None:

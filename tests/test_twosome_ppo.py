@@ -210,7 +210,7 @@ def test_the_memory_is_dropped_with_every_update():
             pl_module.action_log_probs(batch.states)
 
         def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-            sizes.append(len(pl_module.agent._memo))
+            sizes.append(len(pl_module.agent.remembered))
 
     trainer = toys.trainer(max_epochs=1)
     trainer.callbacks.append(Size())

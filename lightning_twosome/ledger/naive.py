@@ -21,7 +21,6 @@ from lightning_twosome.scoring.forward import model_device
 from lightning_twosome.scoring.probe import evaluating
 
 NOTHING = Work(0, 0, 0)
-_REMEMBERED = 65536  # decisions whose size is kept
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,13 @@ class NaiveLoop:
     def __init__(self, agent: ActorCritic, model: Meter) -> None:
         self.agent = agent
         self.model = model
-        self._sizes: dict[Decision, Work] = {}
         self._costs: Costs | None = None
 
     def rows(self, decisions: Sequence[Decision]) -> Work:
         """Work on one row an action."""
         total = NOTHING
         for decision in decisions:
-            size = self._sizes.get(decision)
-            total = total.plus(self._size(decision) if size is None else size)
+            total = total.plus(self._size(decision))
         return total
 
     def prompts(self, prompts: Sequence[str]) -> Work:
@@ -88,10 +85,7 @@ class NaiveLoop:
         encoded = self.agent.scorer.encoder.encode(decision)
         # The last token of a row is predicted and not read.
         lengths = [len(encoded.trunk) + len(suffix) - 1 for suffix in encoded.suffixes]
-        if len(self._sizes) >= _REMEMBERED:
-            self._sizes.clear()
-        size = self._sizes[decision] = Work(sum(lengths), sum(lengths), sum(length**2 for length in lengths))
-        return size
+        return Work(sum(lengths), sum(lengths), sum(length**2 for length in lengths))
 
     def costs(self) -> Costs:
         """Costs of the actor's, the critic's and the value head's rows."""

@@ -47,6 +47,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
         token_budget: Most positions in one forward pass.
         share_work: Score equal decisions once and remember; must be off with dropout.
         frozen_layers: Lower layers without adapter whose activations are cached.
+        cache_megabytes: Most that each memory of decisions may take (docs/training.md).
         actor_lr: Learning rate of the adapter.
         critic_lr: Learning rate of the critic.
         anneal_lr: Linear decay of the learning rates to 0 over the training.
@@ -76,6 +77,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
         token_budget: int = 16384,
         share_work: bool = True,
         frozen_layers: int = 0,
+        cache_megabytes: float = 512,
         actor_lr: float = 1e-3,
         critic_lr: float = 1e-3,
         anneal_lr: bool = True,

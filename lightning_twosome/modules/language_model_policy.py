@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 AGENT_SETTINGS = (
     "normalization", "beta", "learn_beta", "critic", "critic_hidden", "scoring", "token_budget", "share_work",
-    "frozen_layers",
+    "frozen_layers", "cache_megabytes",
 )  # fmt: skip
 
 

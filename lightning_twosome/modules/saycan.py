@@ -44,6 +44,7 @@ class SayCan(FrozenPolicy, LearningModule):
             divides by.
         scoring: "auto", "tree", "cache" or "duplicate".
         token_budget: Most positions in one forward pass.
+        cache_megabytes: Most that each memory of decisions may take (docs/training.md).
         affordance_hidden: Widths of the hidden layers of the learned affordance.
         affordance_lr: Its learning rate.
         anneal_lr: Linear decay of the learning rate to 0 over the training.
@@ -70,6 +71,7 @@ class SayCan(FrozenPolicy, LearningModule):
         beta: float | Literal["mean_count"] = 1.0,
         scoring: str = "auto",
         token_budget: int = 16384,
+        cache_megabytes: float = 512,
         affordance_hidden: Sequence[int] = (128,),
         affordance_lr: float = 1e-3,
         anneal_lr: bool = True,

@@ -54,6 +54,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         token_budget: Most positions in one forward pass.
         share_work: Score equal decisions once and remember; must be off with dropout.
         frozen_layers: Lower layers without adapter whose activations are cached.
+        cache_megabytes: Most that each memory of decisions may take (docs/training.md).
         actor_lr: Learning rate of the adapter. Small models need far more than the paper's 5e-7.
         critic_lr: Learning rate of the critic.
         beta_lr: Learning rate of beta, where it is learned.
@@ -95,6 +96,7 @@ class TwosomePPO(LanguageModelPolicy, PPOModule):
         token_budget: int = 16384,
         share_work: bool = True,
         frozen_layers: int = 0,
+        cache_megabytes: float = 512,
         actor_lr: float = 1e-3,
         critic_lr: float = 1e-3,
         beta_lr: float = 1e-2,

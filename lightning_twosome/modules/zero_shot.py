@@ -43,6 +43,7 @@ class ZeroShot(FrozenPolicy):
             divides by.
         scoring: "auto", "tree", "cache" or "duplicate".
         token_budget: Most positions in one forward pass.
+        cache_megabytes: Most that each memory of decisions may take (docs/training.md).
         gamma: Discount per primitive environment step, of the returns that are reported.
 
     Raises:
@@ -56,6 +57,7 @@ class ZeroShot(FrozenPolicy):
         beta: float | Literal["mean_count"] = 1.0,
         scoring: str = "auto",
         token_budget: int = 16384,
+        cache_megabytes: float = 512,
         gamma: float = 0.99,
     ) -> None:
         super().__init__(gamma, gae_lambda=1.0, return_window=1)

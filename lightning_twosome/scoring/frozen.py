@@ -14,7 +14,6 @@ Letters: R rows, T columns, H hidden, L frozen layers.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from lightning_twosome.decisions import EncodedDecision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import backbone, decoder_layers
+from lightning_twosome.recent import TENSOR, Recent
 from lightning_twosome.scoring.forward import (
     Read,
     action_log_prob,
@@ -45,15 +45,16 @@ class FrozenLayers:
         layers: L, how many layers are frozen.
         megabytes: How much the remembered activations may take; the least recently used go first.
 
+    Attributes:
+        memory: The remembered activations [T, H], by the row's tokens.
+
     Raises:
         UserError: If something below the boundary is trained, or the architecture's layers cannot be left out.
     """
 
     def __init__(self, model: nn.Module, layers: int, megabytes: float) -> None:
         self.model, self.layers = model, layers
-        self.limit = int(megabytes * 2**20)
-        self._memory: OrderedDict[bytes, Tensor] = OrderedDict()
-        self._bytes = 0
+        self.memory: Recent[bytes, Tensor] = Recent(megabytes, _activation_bytes)
         self._returns_tuple = False
         self._check_trainable()
         if not any(parameter.is_meta for parameter in model.parameters()):
@@ -68,23 +69,12 @@ class FrozenLayers:
 
     def clear(self) -> None:
         """Forgets all activations: needed only if weights below the boundary are replaced."""
-        self._memory.clear()
-        self._bytes = 0
+        self.memory.clear()
 
     def _boundaries(self, rows: Sequence[EncodedDecision]) -> list[Tensor]:
         """The boundary activations [T, H] of each row, without padding."""
-        keys = [_key(row) for row in rows]
-        known = {key: self._memory[key] for key in keys if key in self._memory}
-        new = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-        known.update(zip(new, self._lower(list(new.values())), strict=True))
-        for key in keys:
-            if key not in self._memory:
-                self._memory[key] = known[key]
-                self._bytes += known[key].nbytes
-            self._memory.move_to_end(key)
-        while self._bytes > self.limit:
-            self._bytes -= self._memory.popitem(last=False)[1].nbytes
-        return [known[key] for key in keys]
+        by_key = {_key(row): row for row in rows}
+        return self.memory.get_all([_key(row) for row in rows], lambda new: self._lower([by_key[key] for key in new]))
 
     # Inference tensors could not be used in a later backward pass: what is remembered must be plain.
     @torch.inference_mode(False)
@@ -201,6 +191,10 @@ class _StandIn(nn.Module):
         self.seen = hidden_states
         output = hidden_states if self.returned is None else self.returned
         return (output,) if self.returns_tuple else output
+
+
+def _activation_bytes(key: bytes, activation: Tensor) -> int:
+    return len(key) + activation.nbytes + TENSOR
 
 
 def _key(row: EncodedDecision) -> bytes:

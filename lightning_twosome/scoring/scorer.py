@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecision
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import context_length
+from lightning_twosome.recent import check_cache_size
 from lightning_twosome.scoring.dropout import active_dropout
 from lightning_twosome.scoring.forward import Read, action_log_prob, base_model, model_device, token_log_prob
 from lightning_twosome.scoring.frozen import FrozenLayers
@@ -41,7 +42,7 @@ class ActionScorer:
         token_budget: How many positions one forward may hold; memory grows with it, results do not depend on it.
         frozen_layers: How many of the lowest layers are frozen for good, without adapter: their outputs are remembered
             per decision and only the layers above are run. Needs method tree.
-        activation_cache_size: Megabytes of such outputs that are remembered.
+        cache_megabytes: How much is remembered of decisions' tokens, of prompts' tokens, and of such outputs, each.
 
     Attributes:
         method: The method in use.
@@ -60,17 +61,18 @@ class ActionScorer:
         method: str = "auto",
         token_budget: int = 16384,
         frozen_layers: int = 0,
-        activation_cache_size: float = 512,
+        cache_megabytes: float = 512,
     ) -> None:
         if token_budget < 1:
             raise UserError(f"token_budget={token_budget} holds no position: give a positive number, 16384 by default.")
         self.model = model
         self.tokenizer = tokenizer
         self.token_budget = token_budget
-        self.encoder = DecisionEncoder(tokenizer, context_length(model))
+        check_cache_size(cache_megabytes)
+        self.encoder = DecisionEncoder(tokenizer, context_length(model), cache_megabytes)
         self.method = choose_method(model, method)
         self.in_step = InStep(model)
-        self.frozen = self._frozen_layers(frozen_layers, activation_cache_size) if frozen_layers else None
+        self.frozen = self._frozen_layers(frozen_layers, cache_megabytes) if frozen_layers else None
 
     def score(self, decisions: Sequence[Decision], trie: bool = False) -> ActionScores:
         """Log-probabilities and counts of every action of B decisions; every row is computed as given.
