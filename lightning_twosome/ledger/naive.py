@@ -71,21 +71,20 @@ class NaiveLoop:
 
     def rows(self, decisions: Sequence[Decision]) -> Work:
         """Work on one row an action."""
-        total = NOTHING
+        tokens = pairs = 0
         for decision in decisions:
-            total = total.plus(self._size(decision))
-        return total
+            encoded = self.agent.scorer.encoder.encode(decision)
+            before = len(encoded.trunk) - 1  # the last token of a row is predicted and not read
+            for suffix in encoded.suffixes:
+                length = before + len(suffix)
+                tokens += length
+                pairs += length * length
+        return Work(tokens, tokens, pairs)
 
     def prompts(self, prompts: Sequence[str]) -> Work:
         """Work on one row a prompt."""
         lengths = [len(self.agent.scorer.encoder.encode_prompt(prompt)) for prompt in prompts]
         return Work(sum(lengths), 0, sum(length**2 for length in lengths))
-
-    def _size(self, decision: Decision) -> Work:
-        encoded = self.agent.scorer.encoder.encode(decision)
-        # The last token of a row is predicted and not read.
-        lengths = [len(encoded.trunk) + len(suffix) - 1 for suffix in encoded.suffixes]
-        return Work(sum(lengths), sum(lengths), sum(length**2 for length in lengths))
 
     def costs(self) -> Costs:
         """Costs of the actor's, the critic's and the value head's rows."""
