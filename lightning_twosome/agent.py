@@ -21,6 +21,7 @@ from typing import Literal, Self, TypeVar
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from lightning_twosome.decisions import ID_BYTES, Decision
 from lightning_twosome.language_model import LanguageModel, backbone
@@ -217,7 +218,10 @@ class ActorCritic(nn.Module):
 
     def _adapted_features(self, prompts: list[Place]) -> Tensor:
         chunks = self._chunks(prompts)
-        hidden, idle = [self._last_hidden(chunk) for chunk in chunks], 0
+        # As in the scorer: beyond the budget only one chunk's graph is held, and made again in the backward pass.
+        recompute = torch.is_grad_enabled() and len(chunks) > 1
+        last_hidden = partial(checkpoint, self._last_hidden, use_reentrant=False) if recompute else self._last_hidden
+        hidden, idle = [last_hidden(chunk) for chunk in chunks], 0
         if is_sharded(self.model) and not self.scorer.in_step.inside:
             idle = in_step(len(chunks), False, self.log_beta.device)[0] - len(chunks)
         unneeded = [0.0 * self._last_hidden(chunks[0]).sum() for _ in range(idle)]

@@ -25,6 +25,12 @@ def positions(rows: Sequence[EncodedDecision]) -> int:
     return actions * (len(rows[0].trunk) + longest - 1)
 
 
+def columns(rows: Sequence[EncodedDecision]) -> int:
+    """Positions that get logits: the trunks' last ones, and those of the actions."""
+    longest = max(len(suffix) for row in rows for suffix in row.suffixes)
+    return len(rows) + sum(len(row.suffixes) for row in rows) * (longest - 1)
+
+
 def same_trunk_length(left: EncodedDecision, right: EncodedDecision) -> bool:
     """Whether two decisions can share a batch."""
     return len(left.trunk) == len(right.trunk)

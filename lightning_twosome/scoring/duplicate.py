@@ -20,6 +20,12 @@ def positions(rows: Sequence[EncodedDecision]) -> int:
     return len(rows) * max(len(row.trunk) + len(row.suffixes[0]) - 1 for row in rows)
 
 
+def columns(rows: Sequence[EncodedDecision]) -> int:
+    """Positions of the padded batch that get logits."""
+    first = min(len(row.trunk) + row.skipped[0] for row in rows) - 1
+    return positions(rows) - len(rows) * first
+
+
 def score_duplicate(model: nn.Module, rows: Sequence[EncodedDecision], read: Read = action_log_prob) -> Tensor:
     """Log-probability of each row's only action: float32 [R]."""
     sequences = [np.concatenate([row.trunk, row.suffixes[0]]) for row in rows]

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lightning_twosome.scoring.log_softmax import ChosenLogProb
+
 # From logits, row, column and target to what is said of each action: [Q, ...], where several passes over parts of its
 # tokens, each at its place in column and target, add up.
 Read = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -67,12 +69,8 @@ def token_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) 
         column: int64 [Q, A], for each token of the action the column that predicts it, -1 in padding.
         target: int64 [Q, A], the tokens.
     """
-    logits = logits.float()
-    row = row[:, None].expand_as(column)
-    valid = column >= 0
-    column = column.clamp(min=0)
-    log_prob = logits[row, column, target] - logits.logsumexp(dim=-1)[row, column]
-    return torch.where(valid, log_prob, 0.0)
+    log_prob = ChosenLogProb.apply(logits, row[:, None].expand_as(column), column.clamp(min=0), target)
+    return torch.where(column >= 0, log_prob, 0.0)
 
 
 def log_prob_and_misses(logits: Tensor, row: Tensor, column: Tensor, target: Tensor) -> Tensor:

@@ -153,6 +153,8 @@ class FrozenLayers:
                 expected = score_tree(self.model, rows)
                 handle.remove()
                 results = [self.score(self.model, rows) for _ in range(2)]
+        except torch.OutOfMemoryError:  # which says nothing about the architecture
+            raise
         except Exception as error:
             raise UserError(self._refusal(f"raises {type(error).__name__}")) from error
         finally:

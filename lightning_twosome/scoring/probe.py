@@ -8,6 +8,7 @@ eight tokens so that a short prompt leaves them; then once, shortly, on the real
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from lightning_twosome.decisions import EncodedDecision, build_trie
 from lightning_twosome.scoring.forward import base_model, model_device, model_dtype
-from lightning_twosome.scoring.rows import Method, plan, split
+from lightning_twosome.scoring.rows import UNLIMITED, Method, plan, split
 
 WINDOW = 8
 VOCABULARY = 128
@@ -150,14 +151,16 @@ def _try(model: nn.Module, method: Method, decisions: Sequence[EncodedDecision],
     plain = torch.cat([_plain(model, decision) for decision in decisions])
     try:
         with torch.no_grad():
-            rows = split(decisions, method, budget=1 << 30)
-            batches = plan(rows, method, budget=1 << 30, enough=1 << 30)
+            rows = split(decisions, method, UNLIMITED)
+            batches = plan(rows, method, UNLIMITED, enough=math.inf)
             scored = {
                 row.first: part
                 for batch in batches
                 for row, part in zip(batch, _by_row(model, method, batch), strict=True)
             }
             result = torch.cat([scored[first] for first in sorted(scored)])
+    except torch.OutOfMemoryError:  # which says nothing about the method
+        raise
     except Exception as error:  # an architecture refuses a mask, a cache or a keyword in its own way
         return Verdict(False, f"{method.name} raises {type(error).__name__}")
     deviation = (result - plain).abs().div(1 + plain.abs()).max().item()

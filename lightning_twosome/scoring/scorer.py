@@ -13,14 +13,14 @@ from torch.utils.checkpoint import checkpoint
 
 from lightning_twosome.decisions import Decision, DecisionEncoder, EncodedDecision
 from lightning_twosome.errors import UserError
-from lightning_twosome.language_model import context_length
+from lightning_twosome.language_model import context_length, decoder_layers
 from lightning_twosome.recent import check_cache_size
 from lightning_twosome.scoring.dropout import active_dropout
 from lightning_twosome.scoring.forward import Read, action_log_prob, base_model, model_device, token_log_prob
 from lightning_twosome.scoring.frozen import FrozenLayers
 from lightning_twosome.scoring.methods import METHODS
 from lightning_twosome.scoring.probe import probe
-from lightning_twosome.scoring.rows import Method, Row, plan, split
+from lightning_twosome.scoring.rows import Limits, Method, Row, plan, split
 from lightning_twosome.scoring.scores import ActionScores
 from lightning_twosome.scoring.sharding import InStep, in_step, is_sharded
 from lightning_twosome.scoring.trie import trie_log_prob, whole_suffixes
@@ -39,7 +39,8 @@ class ActionScorer:
         tokenizer: Its fast tokenizer.
         method: "tree" (one packed row per decision), "cache" (the prompt once, its cache expanded over the actions),
             "duplicate" (one full row per action), or "auto": the first of these that is exact for the model.
-        token_budget: How many positions one forward may hold; memory grows with it, results do not depend on it.
+        token_budget: How many positions one forward may hold, and in proportion how many logits; memory grows with it,
+            results do not depend on it.
         frozen_layers: How many of the lowest layers are frozen for good, without adapter: their outputs are remembered
             per decision and only the layers above are run. Needs method tree.
         cache_megabytes: How much is remembered of decisions' tokens, of prompts' tokens, and of such outputs, each.
@@ -72,13 +73,16 @@ class ActionScorer:
         self.encoder = DecisionEncoder(tokenizer, context_length(model), cache_megabytes)
         self.method = choose_method(model, method)
         self.in_step = InStep(model)
+        vocabulary, hidden = base_model(model).get_input_embeddings().weight.shape
+        self._shape = len(decoder_layers(model)), hidden, vocabulary
+        self._told = False
         self.frozen = self._frozen_layers(frozen_layers, cache_megabytes) if frozen_layers else None
 
     def score(self, decisions: Sequence[Decision], trie: bool = False) -> ActionScores:
         """Log-probabilities and counts of every action of B decisions; every row is computed as given.
 
-        Differentiable where gradients are enabled. If the decisions take more than one batch of ``token_budget``
-        positions, each batch is then computed again in the backward pass, so that memory stays bounded.
+        Differentiable where gradients are enabled. If the decisions are more than one forward may hold, each batch
+        is computed again in the backward pass, so that memory stays bounded.
 
         Args:
             decisions: The B decisions.
@@ -121,9 +125,10 @@ class ActionScorer:
 
     def _read(self, encoded: Sequence[EncodedDecision], read: Read, frozen: bool) -> Tensor:
         method = self._method_now()
-        rows = split(encoded, method, self.token_budget)
-        batches = plan(rows, method, self.token_budget, enough=self._enough())
-        recompute = torch.is_grad_enabled() and self._positions(method, batches) > self.token_budget
+        limits = Limits.of(self.token_budget, *self._shape)
+        batches = plan(split(encoded, method, limits), method, limits, enough=self._enough())
+        recompute = torch.is_grad_enabled() and limits.held(method, batches) > 1
+        self._tell_of_a_long_row(method, batches)
         device, idle = model_device(self.model), 0
         if is_sharded(self.model) and not self.in_step.inside:
             most, recompute = in_step(len(batches), recompute, device)
@@ -162,9 +167,17 @@ class ActionScorer:
         """Positions that keep the device busy: beyond them, less padding is worth more than a larger batch."""
         return 512 if model_device(self.model).type == "cpu" else 8192
 
-    @staticmethod
-    def _positions(method: Method, batches: list[list[Row]]) -> int:
-        return sum(method.positions([row.encoded for row in batch]) for batch in batches)
+    def _tell_of_a_long_row(self, method: Method, batches: list[list[Row]]) -> None:
+        """Say once that a row is above the budget, which then bounds nothing."""
+        most = max((method.positions([row.encoded for row in batch]) for batch in batches), default=0)
+        if most > self.token_budget and not self._told:
+            self._told = True
+            log.warning(
+                "A prompt takes %d positions in one forward, more than token_budget=%d: its actions are scored a few "
+                "at a time, but the prompt cannot be cut, and memory grows with its length.",
+                most,
+                self.token_budget,
+            )
 
 
 def _padded_token_log_prob(logits: Tensor, row: Tensor, column: Tensor, target: Tensor, width: int) -> Tensor:

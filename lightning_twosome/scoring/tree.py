@@ -56,6 +56,11 @@ def positions(rows: Sequence[EncodedDecision]) -> int:
     return len(rows) * (max(len(row.trunk) for row in rows) + max(len(row.node_token) for row in rows))
 
 
+def columns(rows: Sequence[EncodedDecision]) -> int:
+    """Positions of the padded batch that get logits."""
+    return len(rows) * (1 + max(len(row.node_token) for row in rows))
+
+
 def pack(rows: Sequence[EncodedDecision], device: torch.device) -> PackedRows:
     """Lays decisions out as in the module's drawing."""
     trunk = max(len(row.trunk) for row in rows)
