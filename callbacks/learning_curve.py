@@ -11,6 +11,8 @@ from lightning_twosome.callbacks.before_and_after import BeforeAndAfter
 from lightning_twosome.ledger.axis import STEPS, axis_label, check_axis
 from lightning_twosome.tasks import best_possible_return
 
+MOST_ROWS = 4096  # of training, and of evaluations: more than a picture has pixels
+
 
 class LearningCurve(L.Callback):
     """Draw return and success, against environment steps or a cost, to ``learning_curve.png`` in the run folder.
@@ -61,6 +63,8 @@ class LearningCurve(L.Callback):
         steps = float(data.env_steps)
         if "return" in values and not (rows and rows[-1]["env_steps"] == steps):  # a resumed epoch may end twice
             rows.append({"env_steps": steps, **costs, **values})
+        if len(rows) > MOST_ROWS:
+            del rows[1:-1:2]
 
     def draw(self, trainer: L.Trainer) -> None:
         """Write the picture."""

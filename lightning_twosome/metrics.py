@@ -10,7 +10,10 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import Episode
+
+MOST_TASKS = 1000
 
 
 class _Resumable(Metric):
@@ -73,11 +76,20 @@ class EpisodeMetrics(nn.Module):
         self.tasks = nn.ModuleDict()
 
     def add_tasks(self, names: Iterable[str]) -> None:
-        """Count the episodes of these tasks apart too; all processes must add the same ones at the same time."""
+        """Count the episodes of these tasks apart too; all processes must add the same ones at the same time.
+
+        Raises:
+            UserError: There are more than :data:`MOST_TASKS`.
+        """
         device = cast(WindowedMean, self.means[_key("return")]).device
-        for name in sorted(names):
-            if _task_key(name) not in self.tasks:
-                self.tasks[_task_key(name)] = _means(self.window, ("return", "success", "length")).to(device)
+        new = sorted(name for name in names if _task_key(name) not in self.tasks)
+        if len(self.tasks) + len(new) > MOST_TASKS:
+            raise UserError(
+                f"The environments name more than {MOST_TASKS} tasks, such as {new[-1]!r}, and each has columns of its "
+                "own in metrics.csv: let info['task'] name kinds of episodes rather than each episode."
+            )
+        for name in new:
+            self.tasks[_task_key(name)] = _means(self.window, ("return", "success", "length")).to(device)
 
     def update(self, episodes: Sequence[Episode]) -> None:
         """Count finished episodes in."""

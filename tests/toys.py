@@ -135,10 +135,10 @@ def model_folder() -> str:
     return str(save_toy_model(folder))
 
 
-def save_toy_model(folder: Path, seed: int = 0, hidden_size: int = 32) -> Path:
+def save_toy_model(folder: Path, seed: int = 0, hidden_size: int = 32, layers: int = 2) -> Path:
     """Write a tiny random Llama with its tokenizer to ``folder``."""
     config = LlamaConfig(
-        vocab_size=320, hidden_size=hidden_size, intermediate_size=2 * hidden_size, num_hidden_layers=2,
+        vocab_size=320, hidden_size=hidden_size, intermediate_size=2 * hidden_size, num_hidden_layers=layers,
         num_attention_heads=4, max_position_embeddings=256, bos_token_id=0, eos_token_id=1, pad_token_id=1,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):

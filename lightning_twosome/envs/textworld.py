@@ -21,6 +21,7 @@ from lightning_twosome.errors import UserError
 CHARACTERS = "".join(map(chr, range(32, 127)))
 LONGEST_PROMPT = 16384
 MOST_ACTIONS = 256
+MOST_STARTED = 16  # games of one environment that are open at a time
 LOOKING = ("examine ", "inventory", "look")
 
 
@@ -75,9 +76,10 @@ class TextWorldEnv(gymnasium.Env[str, int]):
         """Draw a game and return its first prompt with its information."""
         super().reset(seed=seed, options=options)
         path = self._paths[int(self.np_random.integers(len(self._paths)))]
-        if path not in self._games:
-            self._games[path] = _start(path)
-        self._game = self._games[path]
+        self._game = self._games.pop(path) if path in self._games else _start(path)
+        self._games[path] = self._game  # the last one used is last
+        if len(self._games) > MOST_STARTED:
+            self._games.pop(next(iter(self._games))).close()
         self._state = self._game.reset()
         self._steps, self._running = 0, True
         return self._shown()

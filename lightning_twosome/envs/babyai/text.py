@@ -25,7 +25,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 PLACES = {"left": "on {} left", "right": "on {} right", "front": "in front of {}", "behind": "behind {}"}
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def narrate(view: View, style: str) -> Words:
     """Prompt and action texts of a view."""
     return STYLES[style](view)

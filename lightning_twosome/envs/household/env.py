@@ -99,7 +99,7 @@ class HouseholdEnv(gymnasium.Env[str, int]):
         self._begin()
 
     def _begin(self) -> None:
-        self.scene = self._world.initial
+        self.scene = self._world.begin()
         self.steps = 0
         self._last: tuple[str, float] | None = None
 

@@ -14,6 +14,7 @@ from lightning_twosome.envs.household.text import PROMPT_STYLES, Narrator
 from lightning_twosome.errors import UserError
 
 MOST_SCENES = 10_000  # a second or two
+MEMORY = 50_000  # scenes kept
 
 
 class Texts(NamedTuple):
@@ -40,7 +41,7 @@ class Scene:
 
 
 class World:
-    """The scenes of one house; each is computed when it is first needed."""
+    """The scenes of one house; each is computed when it is first needed, and kept."""
 
     def __init__(self, task: HouseholdTask, faithful: bool) -> None:
         self.house = House(task, faithful)
@@ -49,6 +50,13 @@ class World:
         self.initial = self._scene(self.house.initial)
         if self.initial.succeeded:
             raise UserError(f"the household task {task.name!r} begins with its goal reached: change its goal")
+
+    def begin(self) -> Scene:
+        """The scene at the start of an episode; where too many are kept, all others are forgotten."""
+        if len(self._scenes) > MEMORY:
+            self._scenes.clear()
+            self.initial = self._scene(self.house.initial)
+        return self.initial
 
     def _scene(self, state: State) -> Scene:
         scene = self._scenes.get(state)

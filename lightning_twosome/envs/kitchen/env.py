@@ -52,34 +52,30 @@ def load_irrelevant() -> tuple[str, ...]:
     return tuple(yaml.safe_load((Path(__file__).parent / "irrelevant_actions.yaml").read_text(encoding="utf-8")))
 
 
+MEMORY = 50_000  # transitions, and scenes, kept for each task
+
+
 class World:
-    """A kitchen that computes each transition and each scene once. Shared by all environments of a task."""
+    """A kitchen that remembers transitions and scenes. Shared by all environments of a task."""
 
     def __init__(self, task: KitchenTask) -> None:
         self.kitchen = Kitchen(task)
         self._narrators = {style: Narrator(task, style) for style in PROMPT_STYLES}
-        self._outcomes: dict[tuple[State, int], Outcome] = {}
-        self._scenes: dict[tuple[State, str], Scene] = {}
+        self.act = lru_cache(MEMORY)(self._act)
+        self.scene = lru_cache(MEMORY)(self._scene)
         self._solutions: dict[float, Solution] = {}
         self._payments: dict[tuple[int, float], tuple[tuple[float, ...], float]] = {}
 
-    def act(self, state: State, action: int) -> Outcome:
+    def _act(self, state: State, action: int) -> Outcome:
         """The outcome of the action at an index of the task's list, behind which the irrelevant ones stand."""
         if action >= len(self.kitchen.task.actions):
             return Outcome(state, IRRELEVANT_STEPS)
-        outcome = self._outcomes.get((state, action))
-        if outcome is None:
-            outcome = self._outcomes[state, action] = self.kitchen.act(state, self.kitchen.task.actions[action])
-        return outcome
+        return self.kitchen.act(state, self.kitchen.task.actions[action])
 
-    def scene(self, state: State, style: str = PROMPT_STYLES[0]) -> Scene:
+    def _scene(self, state: State, style: str = PROMPT_STYLES[0]) -> Scene:
         """The words and numbers of a state."""
-        scene = self._scenes.get((state, style))
-        if scene is None:
-            view, narrator = look(self.kitchen, state), self._narrators[style]
-            scene = Scene(narrator.prompt(view), narrator.actions(view), vector(self.kitchen, state))
-            self._scenes[state, style] = scene
-        return scene
+        view, narrator = look(self.kitchen, state), self._narrators[style]
+        return Scene(narrator.prompt(view), narrator.actions(view), vector(self.kitchen, state))
 
     def solution(self, gamma: float) -> Solution:
         """The best plan for a discount."""
