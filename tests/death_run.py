@@ -1,12 +1,14 @@
 """A run in which one process dies; the command line of tests/test_process_watch.py.
 
 Usage: python -m tests.death_run FOLDER ARGUMENTS..., with DEATH="RANK WHERE HOW": where is rollout or update, how is
-exit, kill or error.
+exit, kill or error. The moment is written to FOLDER/death.
 """
 
 import os
 import signal
 import sys
+import time
+from pathlib import Path
 
 from lightning.pytorch.callbacks import Callback
 
@@ -19,6 +21,7 @@ def die(where):
     rank, place, how = os.environ["DEATH"].split()
     if (os.environ.get("LOCAL_RANK", "0"), place) != (rank, where):
         return
+    (Path(sys.argv[1]) / "death").write_text(str(time.monotonic()))
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "error":
