@@ -54,7 +54,7 @@ FIT = [
     ("type-bool", "--model.anneal_lr maybe", "model.anneal_lr: expected bool, not 'maybe'"),
     ("type-list", "--model.critic_hidden 8", "model.critic_hidden: expected list, not '8'"),
     ("type-either", "--model.beta mean", "model.beta: expected float or one of 'mean_count', not 'mean'"),
-    ("type-trainer", "--trainer.gradient_clip_val big", "trainer.gradient_clip_val: expected int or float, not 'big'"),
+    ("type-trainer", "--trainer.gradient_clip_val big", "trainer.gradient_clip_val: expected ", "float", "not 'big'"),
     ("type-seed", "--seed_everything abc", "seed_everything: expected bool or int, not 'abc'"),
     ("type-kwargs", "--data.env_kwargs 5", "data.env_kwargs: expected dict, not '5'"),
     ("type-environment", "--config @/env_type.yaml", "data.env.length: expected int, not 'far'"),
