@@ -23,6 +23,7 @@ import time
 import lightning as L
 
 from lightning_twosome.errors import UserError
+from lightning_twosome.last_words import LastWords, sentence_for
 
 DONE, FAILED, END = b"d", b"f", b"e"
 GRACE = 20.0  # seconds in which a process may fail of itself, after another one has told that it did
@@ -31,16 +32,19 @@ TOKEN = 16  # bytes
 
 
 class ProcessWatch(L.Callback):
-    """Ends this process when another one of the run has died; does nothing where there is one only.
+    """Ends this process when another one of the run has died; where there is one only, leaves last words.
 
     Every algorithm of this package brings it along.
     """
 
     def __init__(self) -> None:
         self._line: _Line | None = None
+        self._last_words: LastWords | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Connect to the other processes."""
+        """Connect to the other processes, if there are any."""
+        if trainer.world_size == 1 and self._last_words is None:
+            self._last_words = LastWords(sentence_for(trainer))
         if trainer.world_size > 1 and self._line is None:
             self._line = _Line(trainer.global_rank, trainer.world_size)
             host = os.environ.get("MASTER_ADDR", "127.0.0.1")
@@ -58,6 +62,9 @@ class ProcessWatch(L.Callback):
         self._leave(FAILED)
 
     def _leave(self, word: bytes) -> None:
+        if self._last_words is not None:
+            self._last_words.unneeded()
+            self._last_words = None
         if self._line is not None:
             self._line.leave(word)
             self._line = None
