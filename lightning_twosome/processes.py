@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 Item = TypeVar("Item")
 
@@ -59,3 +60,17 @@ def part_of_state(state: dict[str, list[Any]], rank: int, processes: int) -> dic
     """One process's part of the state of all environments."""
     size = len(state["indices"]) // processes
     return {name: entries[rank * size : (rank + 1) * size] for name, entries in state.items()}
+
+
+def own_part_of_sums(parts: Sequence[dict[str, Tensor]], rank: int, processes: int) -> dict[str, Tensor]:
+    """What a process goes on with of sums that are added up over processes in the end.
+
+    Args:
+        parts: The sums of each process that there was, by name.
+        rank: Of this process.
+        processes: How many there are now: as many take up their own, bit by bit; of others the first takes all.
+    """
+    if len(parts) == processes:
+        return parts[rank]
+    sums = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
+    return sums if rank == 0 else {name: torch.zeros_like(value) for name, value in sums.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_twosome.processes import alternately, deal, joined_state, part_of_state
+from lightning_twosome.processes import alternately, deal, joined_state, own_part_of_sums, part_of_state
 from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import State
 from tests import toys
@@ -44,6 +44,12 @@ def test_state_of_environments_is_joined_and_parted():
     parts = [part_of_state(state, rank, 2) for rank in range(2)]
     assert parts[1] == {"indices": [2, 3], "prompts": ["c", "d"]}
     assert joined_state(parts) == state
+
+
+@pytest.mark.parametrize(("processes", "taken_up"), [(1, [8.0]), (2, [3.0, 5.0]), (3, [8.0, 0.0, 0.0])])
+def test_sums_are_taken_up_by_their_own_process_or_all_by_the_first(processes, taken_up):
+    parts = [{"sum": torch.tensor(3.0)}, {"sum": torch.tensor(5.0)}]
+    assert [own_part_of_sums(parts, rank, processes)["sum"].item() for rank in range(processes)] == taken_up
 
 
 def test_rollouts_are_joined_step_by_step():

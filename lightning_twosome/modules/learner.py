@@ -17,6 +17,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.metrics import UpdateMetrics
 from lightning_twosome.modules.on_policy import OnPolicyModule
 from lightning_twosome.modules.skipped_updates import SkippedUpdates, gradient_norm, say_why
+from lightning_twosome.processes import gather, own_part_of_sums
 from lightning_twosome.scoring.sharding import average_gradients, clip_gradient_norm
 from lightning_twosome.stopping import Stopped, wanted
 
@@ -232,12 +233,14 @@ class LearningModule(OnPolicyModule):
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Number the optimizer's weights as ModelParallelStrategy does, so that a run goes on under any strategy.
+        """Keep every process's metrics of an iteration under way; number the optimizer's weights for any strategy.
 
-        Others go by the order of the weights alone.
+        ModelParallelStrategy goes by these numbers, others by the order of the weights alone.
         """
         super().on_save_checkpoint(checkpoint)
         checkpoint["skipped_updates"] = asdict(self._skipped)
+        own = {name: value.cpu() for name, value in self.update_metrics.state_dict().items()}
+        checkpoint["update_metrics"] = gather(own, self._world_size)
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
             return
         numbers = {id(parameter): number for number, parameter in enumerate(self.parameters())}
@@ -256,9 +259,19 @@ class LearningModule(OnPolicyModule):
         if self._trainer is None or not self.trainer.training:
             return
         self._skipped = SkippedUpdates(**checkpoint.get("skipped_updates", {}))
+        if "update_metrics" in checkpoint:
+            self._take_up_metrics(checkpoint)
         key = type(self.data).__qualname__
         if key not in checkpoint:
             raise UserError(
                 f"The checkpoint holds no state of a data module named {key!r}, so training would start its episodes "
                 "and counters anew: resume with the data module class that wrote it."
             )
+
+    def _take_up_metrics(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with this process's own metrics, of which the state dict has those of the first process alone."""
+        own = own_part_of_sums(checkpoint["update_metrics"], self.global_rank, self._world_size)
+        if "state_dict" in checkpoint:
+            checkpoint["state_dict"].update({f"update_metrics.{name}": value for name, value in own.items()})
+        else:  # ModelParallelStrategy has loaded it
+            self.update_metrics.load_state_dict(own)
