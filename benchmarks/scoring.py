@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -68,10 +69,10 @@ def words_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=core, unk_token="<unk>")
 
 
-def build_model(shape: str, device: str, dtype: str, frozen_layers: int = 0) -> torch.nn.Module:
+def build_model(shape: str, device: str, dtype: str, frozen_layers: int = 0, **changes: Any) -> torch.nn.Module:
     """A Llama of random weights with LoRA on q and v of the layers that are not frozen; float32 adapter."""
     torch.manual_seed(0)
-    config = LlamaConfig(**SHAPES[shape], max_position_embeddings=2048)
+    config = LlamaConfig(**{**SHAPES[shape], "max_position_embeddings": 2048, **changes})
     with torch.device(device):
         model = LlamaForCausalLM(config).to(getattr(torch, dtype))
     upper = list(range(frozen_layers, config.num_hidden_layers))

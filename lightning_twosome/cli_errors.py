@@ -67,6 +67,21 @@ def check_command(arguments: Sequence[str]) -> None:
         raise UserError(f"There is no subcommand {arguments[0]!r}{way_out}")
 
 
+def out_of_memory(error: Exception) -> str:
+    """What to do where the memory of the GPU, or of the machine, does not suffice; empty for any other exception."""
+    text = str(error)
+    on_gpu = type(error).__name__ == "OutOfMemoryError"  # torch's, whose import takes seconds
+    if not (on_gpu or isinstance(error, MemoryError) or "can't allocate memory" in text):
+        return ""
+    asked = re.search(r"tried to allocate ([\d.]+) (\w+)", text, re.IGNORECASE)
+    size = f"{int(asked[1]) / 2**30:.3g} GiB" if asked and asked[2] == "bytes" else asked and f"{asked[1]} {asked[2]}"
+    return (
+        f"there is not enough memory on {'the GPU' if on_gpu else 'this machine'}"
+        f"{f' for {size} more' if size else ''}: halve model.token_budget until it fits, load the weights with "
+        "model.language_model.dtype bfloat16, set model.language_model.gradient_checkpointing to true (docs/memory.md)"
+    )
+
+
 @dataclass
 class _Tree:
     """What is left of jsonargparse's tree."""
@@ -81,6 +96,8 @@ class _Tree:
 def one_sentence(error: Exception) -> str:
     """What went wrong, as one line: ``key: cause (way out)``."""
     text = str(error).strip()
+    if way_out := out_of_memory(error):
+        return way_out
     if isinstance(error, OSError) and error.filename is not None:
         return f"{str(error.filename)!r} cannot be used: {error.strerror}"
     if unknown := re.search(r"does not accept option '([^']+)'|unrecognized arguments: --([^\s=]+)", text):

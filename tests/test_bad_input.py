@@ -212,6 +212,7 @@ FIT = [
 ]
 # Seen only once the weights are there.
 WITH_WEIGHTS = [
+    ("no-memory", "--model.critic_hidden [9999999999999]", "there is not enough memory on this machine for"),
     ("frozen-layers", "--model.frozen_layers 99", "frozen_layers=99 leaves nothing to remember or nothing to train: choose 1 to 1"),
     ("lora-target", "--model.language_model.lora '{target_modules: [nothing]}'", "lora: Target modules {'nothing'} not found"),
     ("model-lacking", "model @/lacking", "lack 1 tensors of its config.json, the first being"),
