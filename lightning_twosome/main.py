@@ -21,7 +21,7 @@ import re
 import sys
 
 from lightning_twosome import __version__
-from lightning_twosome.cli_errors import COMMANDS, check_command, one_sentence
+from lightning_twosome.cli_errors import COMMANDS, check_command, one_sentence, out_of_memory
 from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.config_files import check_config_files
 from lightning_twosome.errors import CTRL_C, UserError
@@ -84,7 +84,7 @@ def subcommand(arguments: list[str], debug: bool) -> int:
 
 def is_mistake(error: Exception) -> bool:
     """Whether the user can mend what an exception reports; its text then says all there is to say."""
-    if isinstance(error, (UserError, OSError)):
+    if isinstance(error, (UserError, OSError)) or out_of_memory(error):
         return True
     from jsonargparse import ArgumentError
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
