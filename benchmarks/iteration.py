@@ -187,7 +187,7 @@ def switched_off(agent: ActorCritic, savings: frozenset[str]) -> Iterator[None]:
         values = agent.values
 
         def uncached_values(prompts: list[str]) -> Tensor:
-            agent._features.clear()
+            agent.features.clear()
             return values(prompts)
 
         patches.append(mock.patch.object(agent, "values", uncached_values))
@@ -207,7 +207,9 @@ def switched_off(agent: ActorCritic, savings: frozenset[str]) -> Iterator[None]:
 def make_module(folder: Path, arguments: argparse.Namespace, seed: int, off: frozenset[str]) -> TwosomePPO:
     """The module under test, its adapter and critic made from ``seed``."""
     L.seed_everything(seed, verbose=False)
+    targets = arguments.lora_targets
     lora: dict[str, Any] = {"r": 8, "lora_alpha": 16}
+    lora["target_modules"] = targets if targets == "all-linear" else targets.split(",")
     if arguments.lora_from:
         layers = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
         lora["layers_to_transform"] = list(range(arguments.lora_from, layers))
@@ -286,7 +288,14 @@ def run(folder: Path, task: str, arguments: argparse.Namespace, seed: int, off: 
         naive = make_naive(module, data, arguments)
         recorder = Recorder(naive, PositionCounter(naive.model))
         warm_up(naive, data)
-    trainer = L.Trainer(
+    with switched_off(module.agent, off or frozenset()):
+        make_trainer(arguments, [recorder]).fit(module, datamodule=data)
+    return recorder.records
+
+
+def make_trainer(arguments: argparse.Namespace, callbacks: list[L.Callback]) -> L.Trainer:
+    """A trainer that does nothing but train."""
+    return L.Trainer(
         accelerator="cpu" if arguments.device == "cpu" else "gpu",
         devices=1,
         max_epochs=arguments.iterations,
@@ -297,11 +306,8 @@ def run(folder: Path, task: str, arguments: argparse.Namespace, seed: int, off: 
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[recorder],
+        callbacks=callbacks,
     )
-    with switched_off(module.agent, off or frozenset()):
-        trainer.fit(module, datamodule=data)
-    return recorder.records
 
 
 def warm_up(naive: NaivePPO, data: RolloutDataModule) -> None:
@@ -386,6 +392,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--normalization", default="token", help="with random weights only token gives a near-uniform policy"
     )
+    parser.add_argument("--lora-targets", default="q_proj,v_proj", help="layers with an adapter, or all-linear")
     parser.add_argument("--lora-from", type=int, default=0, help="first layer with an adapter, on both sides")
     parser.add_argument("--beta", type=float, default=1.0, help="inverse temperature; 1 is near uniform")
     parser.add_argument("--actor-lr", type=float, default=1e-4, help="of the adapter; the policy stays near its start")

@@ -114,6 +114,7 @@ class ActorCritic(nn.Module):
         self.features: Recent[Place, Tensor] = Recent(cache_megabytes, _feature_bytes)
         self.remembered: Recent[Decision, Tensor] = Recent(cache_megabytes, _scores_bytes)
         self._remembered_version = -1
+        self._watched: list[nn.Parameter] | None = None
 
     @property
     def beta(self) -> Tensor:
@@ -175,11 +176,13 @@ class ActorCritic(nn.Module):
         """The same without gradient, from memory where the policy has not changed since.
 
         A change in place is noticed, as by ``load_state_dict`` and most optimizers; after others, such as a fused
-        AdamW, call :meth:`forget`.
+        AdamW or other weights being trained, call :meth:`forget`.
         """
         if not self.share_work:
             return self.action_log_probs(decisions)
-        version = sum(parameter._version for parameter in (*self.actor_parameters(), self.log_beta))
+        if self._watched is None:  # looking for them in all modules takes as long as a small model's scores
+            self._watched = [*self.actor_parameters(), self.log_beta]
+        version = sum(parameter._version for parameter in self._watched)
         if version != self._remembered_version:
             self.forget()
             self._remembered_version = version
@@ -189,6 +192,7 @@ class ActorCritic(nn.Module):
     def forget(self) -> None:
         """Drop the remembered log-probabilities."""
         self.remembered.clear()
+        self._watched = None
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
@@ -231,6 +235,8 @@ class ActorCritic(nn.Module):
         return torch.stack(self.features.get_all(prompts, self._new_features)).to(self.log_beta.device)
 
     def _new_features(self, new: list[Place]) -> list[Tensor]:
+        if not new and not is_sharded(self.model):  # switching the adapter off and on takes a walk over all modules
+            return []
         with torch.no_grad(), self._frozen_model(), self.scorer.in_step.until_all_are_done():
             # On a CPU a row of its own costs nothing and makes the feature independent of its company, so that a
             # resumed run, which computes them anew, equals the uninterrupted one bit by bit.

@@ -3,7 +3,7 @@
 import gymnasium as gym
 import pytest
 
-from benchmarks import environments, iteration, latency
+from benchmarks import environments, iteration, latency, profiling
 from lightning_twosome.errors import UserError
 from tests.toys import Buttons
 
@@ -89,3 +89,17 @@ def test_latency_of_an_agent_is_measured_for_every_size_and_batch(tmp_path):
     assert (tmp_path / "latency.json").stat().st_size > 0
     prompts, offered = latency.decisions(4, 3, seed=0)
     assert len(set(prompts)) == 4 and all(len(set(actions)) == 3 for actions in offered), "nothing to remember"
+
+
+def test_profile_divides_the_time_of_both_phases(tmp_path, capsys):
+    results = profiling.main(["--models", "tiny", "--iterations", "1", "--json", str(tmp_path / "shares.json")])
+    for phase in ("rollout", "update", "both"):
+        row = results["tiny"][phase]
+        assert row["seconds"] > 0 and sum(row["shares"].values()) == pytest.approx(1)
+        assert all(0 < share < 1 for share in row["shares"].values())
+    assert "aten::mm" in results["tiny"]["update"]["largest"]
+    assert results["tiny"]["both"]["seconds"] == pytest.approx(
+        sum(results["tiny"][phase]["seconds"] for phase in ("rollout", "update"))
+    )
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert (tmp_path / "shares.json").stat().st_size > 0
