@@ -31,7 +31,11 @@ COMMANDS = {
     "a misspelt subcommand": ["fitt"],
     "a config that is not there": ["fit", "--config", "none.yaml"],
     "a run that is not there": ["report", "none"],
-    "a misspelt option": ["fit", "--trainer.max_epoch", "1"],
+    "a misspelt option of fit": ["fit", "--trainer.max_epoch", "1"],
+    "a misspelt option of play": ["play", "--agnt", "none"],
+    "an agent that is not there": ["play", "--agent", "none"],
+    "a study that is not there": ["study", "none.yaml"],
+    "runs without a test, for generalization": ["generalization", "none"],
 }
 
 

@@ -1,4 +1,4 @@
-"""LightningCLI with a run folder and checkpoints of the last run, and what carries out the other subcommands.
+"""LightningCLI with a run folder and checkpoints of the last run.
 
 Importing it takes seconds, mostly Lightning's, torch's and transformers'; :mod:`lightning_twosome.main` does so when a
 command line has passed what can be said without them.
@@ -33,10 +33,8 @@ from lightning_twosome.checkpoint_settings import merge_settings
 from lightning_twosome.cli_errors import COMMANDS
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
-from lightning_twosome.generalization_command import generalization_command
 from lightning_twosome.model_folder import first_sentence
 from lightning_twosome.modules import OnPolicyModule
-from lightning_twosome.play import play_command
 from lightning_twosome.run_folder import (
     data_state,
     default_checkpoints,
@@ -51,7 +49,6 @@ from lightning_twosome.run_folder import (
     with_metrics_file,
 )
 from lightning_twosome.stopping import Stopped
-from lightning_twosome.study.command import study_command
 from lightning_twosome.trainer import TwosomeTrainer
 from lightning_twosome.trainer_settings import check_seed, check_trainer
 
@@ -265,8 +262,15 @@ def announce() -> None:
     logger.handlers = [*(other for other in logger.handlers if other.name != CONSOLE), handler]
 
 
+def speak(debug: bool) -> None:
+    """Say what the package decides, and of what the libraries say only what concerns a user; all of it to debug."""
+    if not debug:
+        quieten()
+    announce()
+
+
 def run_command(arguments: list[str], debug: bool) -> int:
-    """Carry out a subcommand.
+    """Carry out a subcommand of LightningCLI.
 
     Args:
         arguments: The command line, which begins with it.
@@ -275,13 +279,8 @@ def run_command(arguments: list[str], debug: bool) -> int:
     Returns:
         The exit code: 0, or 75 or 130 where a signal or Ctrl-C ended it.
     """
-    if not debug:
-        quieten()
-    announce()
-    commands = {"play": play_command, "generalization": generalization_command, "study": study_command}
+    speak(debug)
     try:
-        if arguments[0] in commands:
-            return commands[arguments[0]](arguments[1:])
         run_cli(arguments)
     except Stopped as stopped:
         # Lightning kills all processes when one that it has started ends with another code than 0.

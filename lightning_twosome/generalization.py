@@ -18,15 +18,17 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.rollout import Episode
 from lightning_twosome.statistics import interquartile_interval, interquartile_mean, stratified_interval
+
+if TYPE_CHECKING:
+    from lightning_twosome.rollout import Episode
 
 NAME = "generalization"
 ALL_TASKS = "all tasks"

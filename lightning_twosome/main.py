@@ -71,12 +71,24 @@ def overview() -> CommandParser:
 
 def subcommand(arguments: list[str], debug: bool) -> int:
     """Carry out a subcommand, importing no more than it takes."""
-    if arguments[0] == "report":
+    name, *rest = arguments
+    if name == "report":
         from lightning_twosome.report.command import report_command
 
-        return report_command(arguments[1:])
-    if arguments[0] not in ("play", "generalization", "study"):
-        check_config_files(arguments)
+        return report_command(rest)
+    if name == "generalization":
+        from lightning_twosome.generalization_command import generalization_command
+
+        return generalization_command(rest)
+    if name == "study":
+        from lightning_twosome.study.command import study_command
+
+        return study_command(rest, debug)
+    if name == "play":
+        from lightning_twosome.play_command import play_command
+
+        return play_command(rest, debug)
+    check_config_files(arguments)
     from lightning_twosome.command_line import run_command
 
     return run_command(arguments, debug)
@@ -87,10 +99,14 @@ def is_mistake(error: Exception) -> bool:
     if isinstance(error, (UserError, OSError)) or out_of_memory(error):
         return True
     from jsonargparse import ArgumentError
+
+    if isinstance(error, ArgumentError) or (isinstance(error, ValueError) and "Does not validate" in str(error)):
+        return True
+    if "lightning" not in sys.modules:  # whose import takes seconds
+        return False
     from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-    of_libraries = isinstance(error, (ArgumentError, MisconfigurationException))
-    return of_libraries or (isinstance(error, ValueError) and "Does not validate" in str(error))
+    return isinstance(error, MisconfigurationException)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,53 +24,30 @@ from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
 from lightning_twosome.rollout import Episode
 from lightning_twosome.run_folder import CHECKPOINTS
-from lightning_twosome.trainer_settings import check_seed
 from lightning_twosome.twosome_agent import TwosomeAgent
 from lightning_twosome.vector_env import State, TextVectorEnv, Transition
 
 WIDTH, BAR = 100, 20
 
 
-def play_command(arguments: list[str]) -> int:
-    """Run ``lightning-twosome play``; returns the exit code."""
-    parser = ArgumentParser(
-        prog="lightning-twosome play", description="Play an environment together with an agent.", exit_on_error=False
-    )
-    parser.add_function_arguments(play)
-    options = parser.parse_args(arguments)
-    options.pop("config", None)
-    play(**options.as_dict())
-    return 0
-
-
-def play(
+def play_episodes(
     agent: str,
-    env: str | dict[str, Any] | None = None,
-    env_kwargs: dict[str, Any] | None = None,
-    seed: int = 0,
-    episodes: int = 1,
-    sample: bool = False,
-    device: str = "cpu",
+    env: str | dict[str, Any] | None,
+    env_kwargs: dict[str, Any] | None,
+    seeds: Iterable[int],
+    sample: bool,
+    device: str,
 ) -> None:
-    """Play episodes together with an agent.
+    """Play episodes together with an agent, whose first seed its sampling has too.
 
-    Args:
-        agent: An exported folder, its hub id, a checkpoint, or a run's folder, of which the best checkpoint is taken.
-        env: The environment, as in data.env; by default the one the agent was trained in.
-        env_kwargs: Its arguments, as in data.env_kwargs.
-        seed: Seed of the first episode; the next ones take the numbers after it.
-        episodes: Episodes to play.
-        sample: Let the agent's choice be sampled instead of the most probable action.
-        device: Where the agent computes.
+    The arguments are those of :func:`lightning_twosome.play_command.play`.
     """
-    if episodes < 1:
-        raise UserError(f"episodes is {episodes}; it must be at least 1.")
-    check_seed("seed", seed)
-    player, make_env = _agent_and_environment(agent, env, env_kwargs, device, seed)
+    first, *following = seeds
+    player, make_env = _agent_and_environment(agent, env, env_kwargs, device, first)
     vector = TextVectorEnv([make_env])
     table = Table(player, vector, Console(highlight=False, soft_wrap=True), greedy=not sample)
     try:
-        for number in range(seed, seed + episodes):
+        for number in (first, *following):
             if not table.play(number):
                 break
     finally:
@@ -92,10 +69,6 @@ def _agent_and_environment(
     if path.is_file():
         agent = TwosomeAgent.from_checkpoint(path, device, seed)
     else:
-        if not path.is_dir() and name.count("/") != 1:  # no hub id either
-            raise UserError(
-                f"agent={name!r} does not exist: name an exported folder, its hub id, a .ckpt file or a run's folder."
-            )
         agent = TwosomeAgent.from_pretrained(name, device=device, seed=seed)
         saved = {"env": agent.settings.environment, "env_kwargs": agent.settings.environment_kwargs}
     if env is not None:

@@ -7,9 +7,6 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from lightning.pytorch.strategies import StrategyRegistry
-
 from lightning_twosome.errors import UserError
 
 _LEAST = {"accumulate_grad_batches": 1, "check_val_every_n_epoch": 1, "num_nodes": 1, "gradient_clip_val": 0}
@@ -49,6 +46,8 @@ def check_seed(key: str, seed: Any) -> None:
 def _check_strategy(strategy: Any) -> None:
     if not isinstance(strategy, str):
         return
+    from lightning.pytorch.strategies import StrategyRegistry
+
     known = {"auto", *StrategyRegistry.available_strategies()}
     if strategy not in known:
         nearest = difflib.get_close_matches(strategy, known, n=1)
@@ -58,6 +57,8 @@ def _check_strategy(strategy: Any) -> None:
 
 def _check_processes(accelerator: Any, devices: Any) -> None:
     """On CPU a device is a process, and a large number of them takes all memory before it says anything."""
+    import torch
+
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
     cores = os.cpu_count() or 1
     if on_cpu and str(devices).isdecimal() and int(devices) > PROCESSES_A_CORE * cores:

@@ -40,10 +40,25 @@ def test_what_needs_no_library_loads_none(tmp_path, arguments, code):
     assert result.stderr.startswith("error: ") == bool(code) and result.stderr.count("\n") <= 1
 
 
-def test_a_report_loads_neither_lightning_nor_torch(tmp_path):
-    code = FRESH.format(arguments=["report", "none"])
+@pytest.mark.parametrize(
+    ("arguments", "mistake"),
+    [
+        ("report none", "There is no run 'none'"),
+        ("play --agnt x", "agnt is not known; did you mean 'agent'?"),
+        ("play --agent none", "agent='none' does not exist"),
+        ("play --agent none/there --seed -1", "seed is -1"),
+        ("generalization --outpt x none", "outpt is not known; did you mean 'output'?"),
+        ("generalization none", "'none' has no test episodes"),
+        ("study none.yaml --ony x", "ony is not known; did you mean 'only'?"),
+        ("study none.yaml", "The study 'none.yaml' cannot be read"),
+        ("study none.yaml --report --tasks x", "--report is written of all cells that are done: leave --tasks out."),
+    ],
+)
+def test_mistakes_of_other_commands_load_neither_lightning_nor_torch(tmp_path, arguments, mistake):
+    code = FRESH.format(arguments=arguments.split())
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert result.stdout.splitlines()[-1] == "2 ['jsonargparse']"
+    assert result.stdout.splitlines()[-1] in ("2 []", "2 ['jsonargparse']")
+    assert result.stderr.startswith(f"error: {mistake}") and result.stderr.count("\n") == 1
 
 
 def test_help_names_every_subcommand(capsys):

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from lightning_twosome.study.cells import Cell
 
 
-def study_command(arguments: list[str]) -> int:
+def study_command(arguments: list[str], debug: bool = False) -> int:
     """Run a study's unfinished cells, or say what there is to run, or write its report.
 
     Args:
         arguments: The command line without the subcommand.
+        debug: Let the libraries say everything.
 
     Returns:
         The exit code: 1 where a cell has failed, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
+    if options.report:
+        _refuse_selection(options)
     from lightning_twosome.study.cells import make_cells
 
     study = load_study(options.study)
@@ -44,7 +47,7 @@ def study_command(arguments: list[str]) -> int:
     if options.report:
         return _report(study, cells, options)
     try:
-        return _run(study, cells, chosen, options.rerun)
+        return _run(study, cells, chosen, options.rerun, debug)
     except KeyboardInterrupt:
         print(f"Stopped; `lightning-twosome study {options.study}` goes on.")
         return 130
@@ -73,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _refuse_selection(options: argparse.Namespace) -> None:
+    """A report of some cells would take the place of the whole one, in the same file."""
+    for name in ("only", "tasks", "seeds", "dry_run", "rerun"):
+        if getattr(options, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"--report is written of all cells that are done: leave {flag} out.")
+
+
 def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int:
     from lightning_twosome.study.report import write_report
     from lightning_twosome.study.tables import write_tables
@@ -86,12 +97,14 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     return 0
 
 
-def _run(study: Study, cells: list[Cell], chosen: list[Cell], rerun: bool) -> int:
+def _run(study: Study, cells: list[Cell], chosen: list[Cell], rerun: bool, debug: bool) -> int:
+    from lightning_twosome.command_line import speak
     from lightning_twosome.study.display import Display
     from lightning_twosome.study.runner import Runner
     from lightning_twosome.study.settings import CellSettings
     from lightning_twosome.study.tables import write_tables
 
+    speak(debug)
     _clear_changed(chosen, rerun)
     settings = CellSettings()
     left = [cell for cell in chosen if not cell.done]
