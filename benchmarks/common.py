@@ -31,11 +31,26 @@ def quiet() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def save_random_model(folder: Path, name: str, tokenizer: PreTrainedTokenizerFast) -> Path:
+def save_random_model(
+    folder: Path, name: str, tokenizer: PreTrainedTokenizerFast, dtype: torch.dtype = torch.float32
+) -> Path:
     """Write a random Llama of ``MODELS`` with its tokenizer to ``folder``, always the same one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = LlamaForCausalLM(LlamaConfig(**MODELS[name], max_position_embeddings=512))
+        model = LlamaForCausalLM(LlamaConfig(**MODELS[name], max_position_embeddings=512)).to(dtype)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def begin_peak(device: torch.device) -> None:
+    """Forget a GPU's greatest memory so far, that of both sides of a comparison being held in it."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_megabytes(device: torch.device) -> float | None:
+    """Greatest memory of a GPU since :func:`begin_peak`, above what is held now; ``None`` on the CPU."""
+    if device.type != "cuda":
+        return None
+    return (torch.cuda.max_memory_allocated(device) - torch.cuda.memory_allocated(device)) / 2**20

@@ -30,7 +30,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import MODELS, quiet, save_random_model, text_tokenizer
+from benchmarks.common import MODELS, begin_peak, peak_megabytes, quiet, save_random_model, text_tokenizer
 from benchmarks.naive_ppo import NaivePPO, Settings, now
 from lightning_twosome import RolloutDataModule, TwosomePPO
 from lightning_twosome.agent import ActorCritic
@@ -83,6 +83,7 @@ class Recorder(L.Callback):
             self._before = trained_weights(module.agent.model, module.agent.critic)
         else:
             self._finish(module)
+        begin_peak(module.device)
         self._start = now(module.device)
 
     def on_train_batch_start(self, trainer: L.Trainer, module: Any, batch: Any, batch_idx: int) -> None:
@@ -103,7 +104,10 @@ class Recorder(L.Callback):
             "iteration": data.iteration - 1,
             "unique_share": len(set(decisions)) / len(decisions),
             "entropy_share": entropy_share(data.samples.log_probs),
+            "decisions": len(decisions),
+            "learned_from": len(decisions) * data.update_epochs,
             "ours": {
+                "peak_megabytes": peak_megabytes(module.device),
                 "seconds": end - self._start,
                 "rollout_seconds": self._middle - self._start,
                 "update_seconds": end - self._middle,
@@ -111,9 +115,11 @@ class Recorder(L.Callback):
             },
         }
         if self.naive is not None and self.naive_counter is not None:
+            begin_peak(module.device)
             self.naive.iterate(data.iteration - 1, data.minibatches(data.iteration - 1, module.packing_matters))
             rollout, update = self.naive.rollout_seconds, self.naive.update_seconds
             record["naive"] = {
+                "peak_megabytes": peak_megabytes(module.device),
                 "seconds": rollout + update,
                 "rollout_seconds": rollout,
                 "update_seconds": update,
@@ -329,6 +335,9 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
         "update_seconds": middle("ours", "update_seconds"),
         "positions_forward": middle("ours", "positions", "forward"),
         "positions_forward_backward": middle("ours", "positions", "forward_backward"),
+        "decisions": middle("decisions"),
+        "learned_from": middle("learned_from"),
+        "peak_megabytes": _largest(records, "ours"),
         "unique_share": middle("unique_share"),
         "entropy_share": middle("entropy_share"),
     }
@@ -340,6 +349,7 @@ def summarize(records: list[dict[str, Any]]) -> dict[str, Any]:
     for iteration in sorted({record["iteration"] for record in records}):
         ratios = [r["naive"]["seconds"] / r["ours"]["seconds"] for r in records if r["iteration"] == iteration]
         summary[f"ratio_iteration_{iteration}"] = median(ratios)
+    summary["naive_peak_megabytes"] = _largest(records, "naive")
     summary["naive_positions_forward"] = middle("naive", "positions", "forward")
     summary["naive_positions_forward_backward"] = middle("naive", "positions", "forward_backward")
     summary["differences"] = {
@@ -354,22 +364,35 @@ def _read(record: Any, keys: tuple[str, ...]) -> float:
     return record
 
 
+def _largest(records: list[dict[str, Any]], side: str) -> float | None:
+    peaks = [record[side]["peak_megabytes"] for record in records]
+    return None if None in peaks else max(peaks)
+
+
+def _side(name: str, summary: dict[str, Any], prefix: str = "") -> str:
+    """One side's seconds, decisions a second in rollout and update, positions and, on a GPU, peak memory."""
+    rollout, update = summary[f"{prefix}rollout_seconds"], summary[f"{prefix}update_seconds"]
+    peak = summary[f"{prefix}peak_megabytes"]
+    return (
+        f"  {name:6} {summary[f'{prefix}seconds']:9.2f} s   rollout {rollout:8.2f} "
+        f"({summary['decisions'] / rollout:,.1f} decisions/s)   update {update:8.2f} "
+        f"({summary['learned_from'] / update:,.1f} decisions/s)   positions "
+        f"{summary[f'{prefix}positions_forward']:,.0f} forward, "
+        f"{summary[f'{prefix}positions_forward_backward']:,.0f} forward+backward"
+        + ("" if peak is None else f"   peak {peak:,.0f} MB above the weights")
+    )
+
+
 def describe(summary: dict[str, Any]) -> str:
     """A summary in a few lines."""
-    lines = [
-        f"  ours   {summary['seconds']:9.2f} s   rollout {summary['rollout_seconds']:8.2f}   update "
-        f"{summary['update_seconds']:8.2f}   positions {summary['positions_forward']:,.0f} forward, "
-        f"{summary['positions_forward_backward']:,.0f} forward+backward"
-    ]
+    lines = [_side("ours", summary)]
     if "naive_seconds" in summary:
         differences = ", ".join(f"{name} {value:.1e}" for name, value in summary["differences"].items())
         by_iteration = ", ".join(
             f"{value:.1f}x" for key, value in summary.items() if key.startswith("ratio_iteration_")
         )
         lines += [
-            f"  naive  {summary['naive_seconds']:9.2f} s   rollout {summary['naive_rollout_seconds']:8.2f}   update "
-            f"{summary['naive_update_seconds']:8.2f}   positions {summary['naive_positions_forward']:,.0f} forward, "
-            f"{summary['naive_positions_forward_backward']:,.0f} forward+backward",
+            _side("naive", summary, "naive_"),
             f"  ratio  {summary['ratio_seconds']:9.1f} x   rollout {summary['ratio_rollout']:7.1f}x   update "
             f"{summary['ratio_update']:7.1f}x   by iteration {by_iteration}",
             f"  unique decisions {summary['unique_share']:.0%}, entropy {summary['entropy_share']:.2f} of uniform",
@@ -416,7 +439,7 @@ def benchmark(shape: str, task: str, arguments: argparse.Namespace) -> dict[str,
         variants[f"without {name}"] = frozenset(name.split("+"))
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in variants}
     with tempfile.TemporaryDirectory() as folder:
-        save_random_model(Path(folder), shape, text_tokenizer())
+        save_random_model(Path(folder), shape, text_tokenizer(), getattr(torch, arguments.dtype))
         for seed in range(arguments.repeats):
             for name, off in variants.items():
                 records[name] += run(Path(folder), task, arguments, seed, off)

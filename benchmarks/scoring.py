@@ -6,6 +6,8 @@ single rows.
 On one CPU thread the seconds are the process's own, so that a busy machine does not count.
 
     python benchmarks/scoring.py --models 2M 30M 135M --actions 2 5 10 20 42
+
+On a GPU it also prints model FLOPs utilisation; ``--sdpa`` holds PyTorch to one kernel of its attention.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lightning_twosome import ActionScorer, Decision
@@ -59,6 +63,12 @@ VERBS = ["pick up the", "put down the", "chop the", "walk to the", "look at the"
 NOUNS = ["tomato", "lettuce", "onion", "soup bowl", "kitchen knife", "cutting board"]
 ACTIONS = [f"{verb} {noun}" for verb, noun in itertools.product(VERBS, NOUNS)]
 PROMPT_TOKENS = 104
+KERNELS = {
+    "math": SDPBackend.MATH,
+    "flash": SDPBackend.FLASH_ATTENTION,
+    "efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "cudnn": SDPBackend.CUDNN_ATTENTION,
+}
 
 
 def words_tokenizer() -> PreTrainedTokenizerFast:
@@ -119,6 +129,16 @@ def gradient(model: torch.nn.Module, log_prob: Tensor) -> Tensor:
     weight = torch.linspace(-1, 1, log_prob.numel(), device=log_prob.device).view_as(log_prob)
     (log_prob * weight).sum().backward()
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+@contextmanager
+def attention_kernel(name: str) -> Iterator[None]:
+    """PyTorch's own choice within ("auto"), or the named kernel alone, which raises where it does not apply."""
+    if name == "auto":
+        yield
+        return
+    with sdpa_kernel(KERNELS[name]):
+        yield
 
 
 def synchronize(device: str) -> None:
@@ -227,7 +247,7 @@ class Case:
             else:
                 command = [sys.executable, __file__, "--peak-of", side, "--models", self.shape]
                 command += ["--actions", str(self.actions), "--decisions", str(self.options.decisions)]
-                command += ["--dtype", self.options.dtype]
+                command += ["--dtype", self.options.dtype, "--sdpa", self.options.sdpa]
                 peaks[side] = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
         return {f"peak_{side}": value for side, value in peaks.items()} | {"peak_ratio": peaks["naive"] / peaks["ours"]}
 
@@ -252,7 +272,7 @@ def resident(field: str) -> float:
     return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=SHAPES, default=["2M", "30M", "135M"])
@@ -264,29 +284,39 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--frozen", action="store_true", help="half the layers frozen, against LoRA in all")
     parser.add_argument("--drawn", action="store_true", help="actions drawn from the grid: fewer shared words")
+    parser.add_argument("--sdpa", default="auto", choices=["auto", *KERNELS], help="attention kernel of both sides")
     parser.add_argument("--peak-tflops", type=float, default=989.0, help="of the device, for the utilisation on CUDA")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--peak-of", choices=["ours", "naive"], help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Prints one line per model and number of actions."""
-    options = parse()
+    options = parse(arguments)
+    with attention_kernel(options.sdpa):
+        benchmark(options)
+
+
+def benchmark(options: argparse.Namespace) -> None:
+    """Every model and number of actions."""
     torch.set_num_threads(options.threads)
     if options.peak_of:
         print(Case(options, options.models[0], options.actions[0]).peak(options.peak_of))
         return
     other = "LoRA in all layers" if options.frozen else "naive"
     print(
-        f"{options.decisions} decisions, prompt {PROMPT_TOKENS} tokens, {options.dtype}, {options.device}; vs {other}"
+        f"{options.decisions} decisions, prompt {PROMPT_TOKENS} tokens, {options.dtype}, {options.device}, "
+        f"attention {options.sdpa}; vs {other}"
     )
     rows = []
     for shape, actions in itertools.product(options.models, options.actions):
         rows.append(row := Case(options, shape, actions).row())
         print(
-            f"{shape:>5} K={actions:<3} forward {row['forward_ours']:.4f} s ({row['forward_ratio']:.1f}x)  "
-            f"forward+backward {row['update_ours']:.4f} s ({row['update_ratio']:.1f}x)  "
+            f"{shape:>5} K={actions:<3} forward {row['forward_ours']:.4f} s ({row['forward_ratio']:.1f}x, "
+            f"{row['forward_decisions_per_s']:.1f} decisions/s)  "
+            f"forward+backward {row['update_ours']:.4f} s ({row['update_ratio']:.1f}x, "
+            f"{row['update_decisions_per_s']:.1f} decisions/s)  "
             + (f"peak {row['peak_naive']:.0f} -> {row['peak_ours']:.0f} MB  " if "peak_ours" in row else "")
             + (f"MFU {row['forward_mfu']:.0%} / {row['update_mfu']:.0%}  " if "forward_mfu" in row else "")
             + f"max |dlogp| {row['log_prob']:.0e}, gradient {row['gradient']:.0e}, "

@@ -186,7 +186,8 @@ def test_trunk_in_bfloat16(agent, folder):
     assert 0 < difference < 0.05
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_on_a_gpu(agent, folder):
     there = TwosomeAgent.from_pretrained(folder, device="cuda")
     assert all(p.device.type == "cuda" for p in there.actor_critic.parameters())
