@@ -83,7 +83,7 @@ FIT = [
     ("range-seed", "--seed_everything -1", "seed_everything is -1; it must be between 0 and 4294967295"),
     ("range-budget", "--config @/callback_value.yaml", "EnvironmentBudget.total_env_steps is 0; it must be at least 1"),
     ("range-accumulate", "--trainer.accumulate_grad_batches 0", "trainer.accumulate_grad_batches is 0; it must be at least 1"),
-    ("range-clip", "--trainer.gradient_clip_val -1", "trainer.gradient_clip_val is -1; it must be at least 0"),
+    ("range-clip", "--trainer.gradient_clip_val -1", "trainer.gradient_clip_val is -1", "it must be at least 0"),
     ("range-evaluations", "--trainer.check_val_every_n_epoch 0", "trainer.check_val_every_n_epoch is 0; it must be at"),
     ("range-epochs", "--trainer.max_epochs -5", "`max_epochs` must be a non-negative integer or -1. You passed in -5"),
     ("trainer-time", "--trainer.max_time soon", "`Timer(duration='soon')` is not a valid duration"),
