@@ -90,8 +90,9 @@ def test_the_default_is_the_recipe_of_the_bundled_model():
 
 
 def test_a_part_of_the_shape_changes_a_named_size():
-    recipe = recipe_of(parse_arguments(["--output", "x", "--size", "0.5M", "--layers", "2", "--steps", "7"]))
-    assert (recipe.hidden_size, recipe.layers, recipe.steps) == (96, 2, 7)
+    arguments = "--output x --size 0.5M --layers 2 --steps 7 --learning-rate 1e-3"
+    recipe = recipe_of(parse_arguments(arguments.split()))
+    assert (recipe.hidden_size, recipe.layers, recipe.steps, recipe.learning_rate) == (96, 2, 7, 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,7 @@ def test_a_part_of_the_shape_changes_a_named_size():
         ("--hidden-size 100 --heads 6", "gives 6 heads (--heads) no even width: choose a multiple of 12"),
         ("--hidden-size 30 --heads 2", "choose a multiple of 4"),
         ("--heads 0", "--heads is 0; it must be at least 1"),
+        ("--learning-rate nan", "--learning-rate is nan; it must be a positive number such as 0.003"),
         ("--steps 0", "--steps is 0; it must be at least 1"),
         ("--steps 100 --save-at 0,100", "--save-at has step 100 of 100: give steps from 0 to 99; the last model is in"),
         ("--save-at=-1", "--save-at has step -1 of 2600"),

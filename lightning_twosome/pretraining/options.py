@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         value = getattr(options, name)
         if value is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+    if not 0 < options.learning_rate < math.inf:
+        raise UserError(f"--learning-rate is {options.learning_rate}; it must be a positive number such as 0.003")
     if options.corpus_only:
         return options
     _check_vocabulary(options)
@@ -45,7 +48,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """The recipe of the named size, with what else is said on the command line."""
     given = {name: getattr(options, name) for name in SHAPE if getattr(options, name) is not None}
-    return replace(SIZES[options.size], steps=options.steps, precision=options.precision, **given)
+    training = {"steps": options.steps, "precision": options.precision, "learning_rate": options.learning_rate}
+    return replace(SIZES[options.size], **training, **given)
 
 
 def early_folder(output: Path, step: int) -> Path:
@@ -64,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="seed of corpus, weights and batches")
     parser.add_argument("--documents", type=int, default=27000, help="training documents; 300 more are held out")
     parser.add_argument("--steps", type=int, default=Recipe.steps, help="optimiser steps")
+    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate, help="peak learning rate")
     parser.add_argument(
         "--save-at",
         "--save_at",
