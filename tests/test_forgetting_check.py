@@ -77,8 +77,7 @@ def test_memories_of_the_scorer_are_left_alone(tmp_path, check):
         module = toys.module(language_model=toys.language_model(lora=lora), frozen_layers=1, **FAST)
         fit(tmp_path, *callbacks, module=module, max_epochs=2)
         weights.append(toys.trainable(module))
-        prompts = {key[:40] for key in module.agent.scorer.frozen._memory}
-    assert prompts and all(len(key) == 40 for key in prompts)
+        assert len(module.agent.scorer.frozen.memory), "there is something to leave alone"
     toys.assert_equal_weights(*weights)
 
 
