@@ -6,6 +6,8 @@ Everything here is run on the CPU too, by the same functions; docs/gpu.md has th
 from __future__ import annotations
 
 import math
+import os
+from unittest import mock
 
 import pytest
 import torch
@@ -135,7 +137,10 @@ def test_ddp_trains_an_adapter_on_a_quantised_trunk(device, quantization, tmp_pa
     settings = {"strategy": "ddp", "devices": 1, "max_epochs": 2}
     dtype = "float32" if quantization is None else "bfloat16"
     try:
-        rollouts, weights = fit(tmp_path, device, dtype, module={"quantization": quantization}, **settings)
+        with mock.patch.dict(
+            os.environ
+        ):  # where the launcher leaves the rank for the tests after it
+            rollouts, weights = fit(tmp_path, device, dtype, module={"quantization": quantization}, **settings)
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
