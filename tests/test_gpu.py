@@ -137,9 +137,7 @@ def test_ddp_trains_an_adapter_on_a_quantised_trunk(device, quantization, tmp_pa
     settings = {"strategy": "ddp", "devices": 1, "max_epochs": 2}
     dtype = "float32" if quantization is None else "bfloat16"
     try:
-        with mock.patch.dict(
-            os.environ
-        ):  # where the launcher leaves the rank for the tests after it
+        with mock.patch.dict(os.environ):  # where the launcher leaves the rank for the tests after it
             rollouts, weights = fit(tmp_path, device, dtype, module={"quantization": quantization}, **settings)
     finally:
         if torch.distributed.is_initialized():
