@@ -213,7 +213,8 @@ def _joined(causes: Iterable[str], value: str) -> str:
     wanted = [cause.removeprefix("expected ") for cause in readable if cause.startswith("expected ")]
     if not wanted:
         sentence = "; ".join(readable[-2:])
-        sentence = re.sub(r"Import path does not correspond to a subclass of (\w+)", rf"{value} is no \1", sentence)
+        wrong_class = r"Import path does not correspond to a subclass of (\w+)"
+        sentence = re.sub(wrong_class, lambda found: f"{value} is no {found[1]}", sentence)
         return sentence + _nearest_name(sentence)
     if ", not " not in wanted[-1]:
         nested = re.match(r"NestedArg\(key='[^']*', val='?(.*?)'?\)$", value)

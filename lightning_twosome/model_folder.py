@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import huggingface_hub.constants
 from huggingface_hub import snapshot_download
@@ -92,8 +92,10 @@ def _nearest_folder(folder: Path) -> str:
 
 def _download(name: str, revision: str | None) -> Path:
     """The hub's snapshot of ``name``, from the cache where it is complete."""
+    files: dict[str, Any] = {"allow_patterns": _HUB_FILES, "ignore_patterns": ["*/*"]}
+    files["local_files_only"] = huggingface_hub.constants.HF_HUB_OFFLINE  # some versions ask the hub all the same
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES, ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, revision=revision, **files))
     except HFValidationError as error:
         raise UserError(
             f"model {name!r} is neither 'bundled', nor a folder, nor a hub id of the form owner/name"

@@ -211,14 +211,17 @@ def guard(event, arguments):
     assert event not in ("os.mkdir", "os.remove", "os.rename"), (event, arguments)
 sys.addaudithook(guard)
 import numpy
-before = set(dir(numpy))
+import types
+def names():  # a submodule that somebody imports shows there too
+    return {name for name, value in vars(numpy).items() if not isinstance(value, types.ModuleType)}
+before = names()
 import gymnasium, lightning_twosome
 for partner in ("greedy", "self", "random", "stay"):
     env = gymnasium.make("twosome/Overcooked-v0", layout="cramped_room", partner=partner, render_mode="rgb_array")
     env.reset(seed=0)
     env.step(1)
     env.render()
-assert set(dir(numpy)) == before
+assert names() == before
 print("quiet")
 """
 
