@@ -53,7 +53,7 @@ def taxi():
         row, column, passenger, goal = env.unwrapped.decode(state)
         return f"Your taxi is in street {row}, block {column}. From {PLACES[passenger]} to {PLACES[goal]}, you should"
 
-    env = gymnasium.make("Taxi-v4")
+    env = gymnasium.make("Taxi-v4" if "Taxi-v4" in gymnasium.registry else "Taxi-v3")
     actions = ("go south", "go north", "go east", "go west", "let the guest get in", "let the guest get out")
     return TextWrapper(env, prompt, actions)
 

@@ -71,6 +71,7 @@ def main(argv: list[str]) -> int:
         if argv == ["--resolve-only"]:
             return 0
         environment.install("--requirement", pins)
+        environment.install("--no-deps", "--editable", ROOT)  # runs say which version of the package they are of
         variables = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         quiet = {"MPLBACKEND": "Agg", "SDL_VIDEODRIVER": "dummy", "PYTHONDONTWRITEBYTECODE": "1"}
         command = [str(environment.python), "-m", "pytest", "-p", "no:cacheprovider", *argv]
