@@ -68,9 +68,9 @@ def own_part_of_sums(parts: Sequence[dict[str, Tensor]], rank: int, processes: i
     Args:
         parts: The sums of each process that there was, by name.
         rank: Of this process.
-        processes: How many there are now: as many take up their own, bit by bit; of others the first takes all.
+        processes: How many there are now: as many take up their own, bit by bit; others take equal shares, so that none
+            is without a sum that the others have and would leave out the exchange in the end.
     """
     if len(parts) == processes:
         return parts[rank]
-    sums = {name: torch.stack([part[name] for part in parts]).sum(dim=0) for name in parts[0]}
-    return sums if rank == 0 else {name: torch.zeros_like(value) for name, value in sums.items()}
+    return {name: torch.stack([part[name] for part in parts]).sum(dim=0) / processes for name in parts[0]}

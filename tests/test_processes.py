@@ -46,8 +46,8 @@ def test_state_of_environments_is_joined_and_parted():
     assert joined_state(parts) == state
 
 
-@pytest.mark.parametrize(("processes", "taken_up"), [(1, [8.0]), (2, [3.0, 5.0]), (3, [8.0, 0.0, 0.0])])
-def test_sums_are_taken_up_by_their_own_process_or_all_by_the_first(processes, taken_up):
+@pytest.mark.parametrize(("processes", "taken_up"), [(1, [8.0]), (2, [3.0, 5.0]), (4, [2.0] * 4)])
+def test_sums_are_taken_up_by_their_own_process_or_in_equal_shares(processes, taken_up):
     parts = [{"sum": torch.tensor(3.0)}, {"sum": torch.tensor(5.0)}]
     assert [own_part_of_sums(parts, rank, processes)["sum"].item() for rank in range(processes)] == taken_up
 
