@@ -69,7 +69,7 @@ class RunConfig(SaveConfigCallback):
         """Write the file, whatever loggers the config has."""
         path = Path(trainer.default_root_dir) / self.config_filename
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, str(path), skip_none=False, overwrite=self.overwrite, multifile=self.multifile)
+        self.parser.save(self.config, str(path), skip_unset=False, overwrite=self.overwrite, multifile=self.multifile)
 
 
 class TwosomeCLI(LightningCLI):

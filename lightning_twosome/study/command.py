@@ -47,7 +47,7 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
     if options.report:
         return _report(study, cells, options)
     try:
-        return _run(study, cells, chosen, options.rerun, debug)
+        return _run(study, cells, chosen, options, debug)
     except KeyboardInterrupt:
         print(f"Stopped; `lightning-twosome study {options.study}` goes on.")
         return 130
@@ -66,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", help="the study's folder, in place of the file's")
     parser.add_argument("--dry-run", action="store_true", help="list the cells with what is done, and run nothing")
     parser.add_argument("--rerun", action="store_true", help="run cells again whose settings have changed since")
+    parser.add_argument(
+        "--reuse",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FOLDER",
+        help="output folders of other studies: what they have finished with the same settings is copied, not run",
+    )
     parser.add_argument("--report", action="store_true", help="write report.md and figures from what is finished")
     parser.add_argument(
         "--x",
@@ -78,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _refuse_selection(options: argparse.Namespace) -> None:
     """A report of some cells would take the place of the whole one, in the same file."""
-    for name in ("only", "tasks", "seeds", "dry_run", "rerun"):
+    for name in ("only", "tasks", "seeds", "dry_run", "rerun", "reuse"):
         if getattr(options, name):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"--report is written of all cells that are done: leave {flag} out.")
@@ -97,16 +105,22 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     return 0
 
 
-def _run(study: Study, cells: list[Cell], chosen: list[Cell], rerun: bool, debug: bool) -> int:
+def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.Namespace, debug: bool) -> int:
     from lightning_twosome.command_line import speak
     from lightning_twosome.study.display import Display
+    from lightning_twosome.study.reuse import reuse
     from lightning_twosome.study.runner import Runner
     from lightning_twosome.study.settings import CellSettings
     from lightning_twosome.study.tables import write_tables
 
     speak(debug)
-    _clear_changed(chosen, rerun)
+    _clear_changed(chosen, options.rerun)
     settings = CellSettings()
+    for folder in options.reuse:
+        taken = reuse(chosen, folder)
+        for cell in taken:
+            settings.write(cell)
+        print(f"{len(taken)} cells are taken from {folder}.")
     left = [cell for cell in chosen if not cell.done]
     for cell in left:
         settings.check_language_model(cell)

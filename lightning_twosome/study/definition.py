@@ -225,7 +225,7 @@ def _parsed(path: Path, kind: type, content: Any, place: str) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "content")
     try:
-        return parser.instantiate_classes(parser.parse_object({"content": dict(content)})).content
+        return parser.instantiate(parser.parse_object({"content": dict(content)})).content
     except ArgumentError as error:
         raise UserError(f"{path}: {one_sentence(error).replace('content.', place, 1)}.") from error
 

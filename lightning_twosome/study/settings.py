@@ -67,12 +67,12 @@ class CellSettings:
         with tempfile.TemporaryDirectory() as folder:
             files = [*cell.configs, _written(Path(folder) / "set.yaml", _nested(settings))]
             parsed = parser.parse_args([part for file in files for part in ("--config", str(file))])
-            config: dict[str, Any] = yaml.safe_load(parser.dump(parsed, skip_none=False))
+            config: dict[str, Any] = yaml.safe_load(parser.dump(parsed, skip_unset=False))
             for key in ("config", "ckpt_path", "weights_only"):
                 config.pop(key, None)
             _set_callbacks(config, named if cell.command == "fit" else {})  # a test has none of the training's
             whole = parser.parse_args(["--config", str(_written(Path(folder) / "whole.yaml", config))])
-        made = parser.instantiate_classes(whole)
+        made = parser.instantiate(whole)
         data: RolloutDataModule = made.data
         for task in [*data.tasks, *data.test_tasks]:
             task.make().close()

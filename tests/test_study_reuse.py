@@ -1,0 +1,75 @@
+"""What another study has finished with the same settings is copied instead of run."""
+
+import pytest
+from filelock import FileLock
+
+from lightning_twosome.errors import UserError
+from lightning_twosome.study.reuse import reuse
+from tests.cli_runs import run
+from tests.study_runs import STUDY, read, small_study
+
+OTHER = STUDY.replace("Corridor", "Hall").replace("  word", "  counted by words")
+
+
+def finish(cells):
+    """As if they had run."""
+    for cell in cells:
+        cell.write_state("done", row={"env_steps": 24, "return": 0.5 + cell.seed, "success": 1.0})
+        (cell.folder / "metrics.csv").write_text("step,val/return\n24,0.5\n")
+        (cell.folder / "checkpoints").mkdir()
+        (cell.folder / "checkpoints/last.ckpt").write_text(cell.label)
+
+
+def test_equal_cells_are_taken_over_under_their_own_names(tmp_path, capsys):
+    _, theirs = read(small_study(tmp_path, "theirs", OTHER))
+    finish(theirs)
+    path = small_study(tmp_path, "ours")
+    assert run("study", path, "--reuse", tmp_path / "theirs") == 0
+    out = capsys.readouterr().out
+    assert f"4 cells are taken from {tmp_path / 'theirs'}." in out and "4 of 4 cells are done" in out
+    _, ours = read(path)
+    for cell, source in zip(ours, theirs, strict=True):
+        assert cell.done and cell.state() == source.state() and cell.method != "counted by words"
+        assert str(cell.folder) in (cell.folder / "cell.yaml").read_text(), "its config names its own folder"
+        assert (cell.folder / "checkpoints/last.ckpt").read_text() == source.label
+    table = (tmp_path / "ours/results.csv").read_text()
+    assert "Corridor,word,1" in table and "Hall" not in table
+
+
+def test_only_what_is_finished_and_equal_is_taken(tmp_path):
+    _, theirs = read(small_study(tmp_path, "theirs"))
+    finish(theirs[:2])
+    theirs[2].write_state("begun")
+    _, ours = read(small_study(tmp_path, "ours", STUDY.replace("max_epochs: 3", "max_epochs: 2")))
+    taken = reuse(ours, tmp_path / "theirs")
+    assert [cell.label for cell in taken] == ["Corridor / zero-shot / seed 1"], "word differs, seed 2 is not done"
+    assert reuse(ours, tmp_path / "theirs") == [], "what is done stays as it is"
+
+
+def test_a_cell_that_was_interrupted_makes_room_and_one_at_work_does_not(tmp_path):
+    _, theirs = read(small_study(tmp_path, "theirs"))
+    finish(theirs)
+    _, ours = read(small_study(tmp_path, "ours"))
+    ours[0].write_state("begun")
+    (ours[0].folder / "checkpoints").mkdir()
+    (ours[0].folder / "checkpoints/half.ckpt").write_text("half")
+    ours[1].folder.mkdir(parents=True)
+    with FileLock(ours[1].folder / "cell.lock"):
+        assert ours[1] not in reuse(ours, tmp_path / "theirs")
+    assert ours[0].done and not (ours[0].folder / "checkpoints/half.ckpt").exists() and not ours[1].done
+
+
+def test_a_cell_that_another_starts_from_needs_its_model(tmp_path):
+    after = STUDY + "  RL: {{after: word, set: {{trainer.max_epochs: 1}}}}\n"
+    _, theirs = read(small_study(tmp_path, "theirs"))
+    finish(theirs)
+    _, ours = read(small_study(tmp_path, "ours", after))
+    assert all(cell.method == "zero-shot" for cell in reuse(ours, tmp_path / "theirs"))
+    (theirs[0].folder / "exported").mkdir()
+    (taken,) = reuse(ours, tmp_path / "theirs")
+    assert taken.label == theirs[0].label and (taken.folder / "exported").is_dir()
+
+
+def test_a_folder_without_cells_is_named(tmp_path):
+    with pytest.raises(UserError, match="--reuse names '.*nothing', which has no cells of a study"):
+        reuse([], tmp_path / "nothing")
