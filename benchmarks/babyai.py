@@ -15,7 +15,9 @@ import numpy as np
 import lightning_twosome  # noqa: F401  registers the environments
 
 GAMMA = 0.99
-LEVELS = {name: {} for name in ("GoToRedBall", "GoToLocal", "PickupLoc", "PutNextLocal", "OpenDoor")}
+LEVELS: dict[str, dict[str, int]] = {
+    name: {} for name in ("GoToRedBall", "GoToLocal", "PickupLoc", "PutNextLocal", "OpenDoor")
+}
 SMALL = {"GoToLocal": {"room_size": 6, "num_dists": 3}}
 
 

@@ -15,6 +15,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def measure(language_model: Any, asked: list[Any], batch_sizes: Sequence[int], r
                 batch_size=batch_size,
                 device=str(language_model.model.device),
             )
-        theirs[batch_size], expected = timed(lambda asked, m=model: m.loglikelihood(asked, True), asked, repeats)
+        theirs[batch_size], expected = timed(partial(model.loglikelihood, disable_tqdm=True), asked, repeats)
         differences += [abs(a[0] - b[0]) for a, b in zip(answers, expected, strict=True)]
         assert [a[1] for a in answers] == [b[1] for b in expected], "which continuations are greedy"
     return {"requests": len(asked), "tree": tree, "lm_eval": theirs, "largest_difference": max(differences)}

@@ -192,19 +192,19 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     steps = options.num_envs * options.num_steps
     results: dict[str, Any] = {"load": os.getloadavg()[0], "cores": len(os.sched_getaffinity(0)), "runs": runs}
     one = middle[options.processes[0]]
-    for processes, measured in middle.items():
+    for processes, usual in middle.items():
         rates = [processes * steps / run["seconds"] for run in runs[processes]]
-        rate = processes * steps / measured["seconds"]
-        faster = processes * one["seconds"] / measured["seconds"]
-        without_waiting = processes * one["processor_seconds"] / measured["processor_seconds"]
-        results[f"{processes}"] = measured | {
+        rate = processes * steps / usual["seconds"]
+        faster = processes * one["seconds"] / usual["seconds"]
+        without_waiting = processes * one["processor_seconds"] / usual["processor_seconds"]
+        results[f"{processes}"] = usual | {
             "env_steps_per_second": rate, "speed_up": faster, "speed_up_without_waiting": without_waiting,
         }  # fmt: skip
         print(
             f"{processes} processes: {rate:.1f} env steps/s ({min(rates):.1f} to {max(rates):.1f}), "
-            f"{faster:.2f}x; an iteration {measured['seconds']:.2f} s, rollout {measured['rollout_seconds']:.2f} s, "
-            f"processor {measured['processor_seconds']:.2f} s ({without_waiting:.2f}x); all-reduce "
-            f"{1000 * measured['all_reduce_seconds']:.2f} ms x {measured['optimizer_steps']:.0f}"
+            f"{faster:.2f}x; an iteration {usual['seconds']:.2f} s, rollout {usual['rollout_seconds']:.2f} s, "
+            f"processor {usual['processor_seconds']:.2f} s ({without_waiting:.2f}x); all-reduce "
+            f"{1000 * usual['all_reduce_seconds']:.2f} ms x {usual['optimizer_steps']:.0f}"
         )
     print(
         f"travelling: {one['gradient_bytes']:,} bytes of gradients a step, {one['exchanged_bytes']:,} bytes of samples "

@@ -20,8 +20,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_twosome import ActionScorer, Decision
 
@@ -109,7 +110,7 @@ def make_decisions(count: int, actions: int, drawn: bool = False) -> list[Decisi
     return [Decision(p, tuple(source.sample(ACTIONS, actions) if drawn else ACTIONS[:actions])) for p in prompts]
 
 
-def naive(model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, decisions: list[Decision]) -> Tensor:
+def naive(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, decisions: list[Decision]) -> Tensor:
     """Method A: log p of every action [B, K] from B * K padded rows."""
     rows = [tokenizer(f"{d.prompt} {action}")["input_ids"] for d in decisions for action in d.actions]
     width = max(map(len, rows))
@@ -147,7 +148,7 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def seconds(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
+def seconds(functions: Mapping[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
     """Median seconds of each function, in turns after one warm-up, so that a busy machine is busy for all."""
     clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in functions}
@@ -213,7 +214,7 @@ class Case:
         sides = {"ours": self.ours, "naive": self.other}
         with torch.no_grad():
             forward = seconds(sides, repeats, device)
-        update = seconds({n: lambda f=f: self.forward_backward(f) for n, f in sides.items()}, repeats, device)
+        update = seconds({n: partial(self.forward_backward, f) for n, f in sides.items()}, repeats, device)
         row: dict[str, float | str | int] = {"model": self.shape, "K": self.actions, **self.differences()}
         for phase, times in (("forward", forward), ("update", update)):
             row |= {f"{phase}_{side}": value for side, value in times.items()}
@@ -257,9 +258,9 @@ class Case:
         if self.options.device.startswith("cuda"):
             self.model.zero_grad()
             torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
+            held = torch.cuda.memory_allocated()
             self.forward_backward(score)
-            return (torch.cuda.max_memory_allocated() - before) / 2**20
+            return (torch.cuda.max_memory_allocated() - held) / 2**20
         before = resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
         self.forward_backward(score)
