@@ -1,6 +1,7 @@
 """What policies do in household tasks, exactly: expected return and success over every state instead of episodes.
 
     python -m benchmarks.household --untrained                                     # each normalisation and style
+    python -m benchmarks.household --saycan                                        # the frozen model as SayCan
     python -m benchmarks.household --checkpoints runs/*/checkpoints/last.ckpt      # trained, on tasks not trained on
 
 A household has few states, so that a policy's probabilities in all of them give its figures without sampling: the mean
@@ -14,6 +15,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.common import quiet
-from lightning_twosome import ActionScorer, Decision, TwosomePPO, load_language_model, normalize
+from lightning_twosome import ActionScorer, Decision, SayCan, TwosomePPO, load_language_model, normalize
 from lightning_twosome.envs.household.task import load_task
 from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.envs.household.world import Scene, World
@@ -35,6 +37,13 @@ UNSEEN = ("Cheese", "Hamburger", "ApplePie", "Pizza", "WashingPlate", "Laundry")
 OTHERS = (
     "WatchTelevision", "FreshTowel", "LightsOut", "BedtimeReading", "TidyShelf", "Shopping", "HotSoup", "SetTable",
 )  # fmt: skip
+
+EXAMPLES = """\
+You are in the bedroom. You see a closed wardrobe. You are standing next to the wardrobe. Your hands are empty. \
+To put a fresh towel on the chair in the bathroom, you should now open the wardrobe.
+You are in the bathroom. You see a chair. You are holding the towel. \
+To put a fresh towel on the chair in the bathroom, you should now carry the towel to the chair.
+"""
 
 
 class Exact:
@@ -102,6 +111,24 @@ def untrained(model: str) -> None:
                     print(f"| {task} | {style} | {normalization}, {beta} | {value:.4f} | {success:.2%} |", flush=True)
 
 
+def saycan(model: str) -> None:
+    """Print what SayCan does on every task, the offered actions as affordance, with examples or without."""
+    ways: dict[str, dict[str, Any]] = {
+        "greedy": {"greedy": True},
+        "greedy, examples": {"greedy": True, "examples": EXAMPLES},
+        "sampled": {"greedy": False},
+        "sampled, examples": {"greedy": False, "examples": EXAMPLES},
+    }
+    policies = [
+        SayCan(language_model=model, affordance="offered", normalization="token", **settings).eval()
+        for settings in ways.values()
+    ]
+    print(f"Success of an episode:\n\n| task | {' | '.join(ways)} |\n|---|---|---|---|---|")
+    for task in (*TRAINED, *UNSEEN, *OTHERS):
+        exact = Exact(task)
+        print(f"| {task} | {' | '.join(f'{exact.evaluate(policy)[1]:.1%}' for policy in policies)} |", flush=True)
+
+
 def trained(checkpoints: Sequence[Path]) -> None:
     """Print what trained policies do on every task, as mean [least, most] over the checkpoints."""
     modules = [TwosomePPO.load_from_checkpoint(path, map_location="cpu").eval() for path in checkpoints]
@@ -125,13 +152,16 @@ def trained(checkpoints: Sequence[Path]) -> None:
 def main() -> None:
     """Read the command line and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="bundled", help="language model of --untrained")
+    parser.add_argument("--model", default="bundled", help="language model of --untrained and --saycan")
     parser.add_argument("--untrained", action="store_true")
+    parser.add_argument("--saycan", action="store_true")
     parser.add_argument("--checkpoints", type=Path, nargs="+", default=[])
     arguments = parser.parse_args()
     quiet()
     if arguments.untrained:
         untrained(arguments.model)
+    if arguments.saycan:
+        saycan(arguments.model)
     if arguments.checkpoints:
         trained(arguments.checkpoints)
 
