@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,7 @@ def write_report(study: Study, cells: list[Cell], command: str, x: str) -> list[
     lines = [f"# {study.name}", "", *_introduction(study, cells, column)]
     for task, methods in estimates.items():
         lines += [f"## {task}", "", *_task_table(methods, study), "", *_command(command)]
+        lines += _forgotten(table[table.task == task], command)
     lines += _across(study, table, command)
     for name, file in drawn.items():
         title = f"Evaluations over {axis_label(x)}" + (f": {name}" if name else "")
@@ -102,6 +104,26 @@ def _task_table(methods: dict[str, MethodEstimates], study: Study) -> list[str]:
         row.append("reference" if name == study.reference else _estimate(one.better, one.seeds, 2))
         rows.append(row)
     return markdown_table(columns, rows)
+
+
+def _forgotten(rows: DataFrame, command: str) -> list[str]:
+    """What each method lacks at the end, by task of the forgetting suite, where it was run."""
+    names = [match[1] for column in rows if (match := re.fullmatch(r"forgetting/(.+)/loss", column))]
+    losses = {name: f"forgetting/{name}/loss" for name in names} | {"mean": "forgetting/mean_loss"}
+    measured = rows.dropna(axis=0, subset=list(losses.values())) if names else rows.iloc[:0]
+    if measured.empty:
+        return []
+    before = ["without adapter", "", *(_number(measured[f"forgetting/{name}/off"].mean()) for name in names), ""]
+    table = [
+        [
+            str(method),
+            str(len(group)),
+            *(_estimate(Estimate.mean(group[one].tolist()), len(group)) for one in losses.values()),
+        ]
+        for method, group in measured.groupby("method", sort=False)
+    ]
+    text = "Loss on the tasks of the forgetting suite after training, means over seeds; above 0 is forgotten."
+    return [text, "", *markdown_table(["method", "seeds", *losses], [before, *table]), "", *_command(command)]
 
 
 def _across(study: Study, table: DataFrame, command: str) -> list[str]:
