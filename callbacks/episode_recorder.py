@@ -82,8 +82,8 @@ class EpisodeRecorder(L.Callback):
         if (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             self._record_step(trainer, pl_module)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Record the trained policy."""
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Record the trained policy, also of a run that was killed after its last iteration."""
         if self._recorded != _env_steps(trainer):
             self._record_step(trainer, pl_module)
 

@@ -98,13 +98,13 @@ class ForgettingCheck(L.Callback):
             self._stop(trainer)
         self._show_checkpoints(pl_module)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Check the trained model."""
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Check the trained model, print and write what was forgotten.
+
+        Not in ``on_train_end``, which a run that was killed after its last iteration does not have when it goes on.
+        """
         if not self._is_checked(trainer):
             self._check(trainer, pl_module, "end")
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Print and write what was forgotten."""
         self._report(trainer, "forgetting")
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

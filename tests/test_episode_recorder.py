@@ -254,6 +254,13 @@ def test_a_resumed_run_does_not_record_its_start_again(tmp_path):
     assert [path.name for path in (tmp_path / "later").iterdir()] == ["step_000000016"]
 
 
+def test_a_run_that_was_killed_after_its_last_iteration_still_records_its_end(tmp_path):
+    fit_with(tmp_path, EpisodeRecorder(), max_epochs=1).save_checkpoint(tmp_path / "one.ckpt")
+    trainer = toys.trainer(tmp_path, callbacks=[EpisodeRecorder(folder="later")], max_epochs=1)
+    trainer.fit(toys.module(), datamodule=toys.data(num_envs=2), ckpt_path=tmp_path / "one.ckpt", weights_only=True)
+    assert [path.name for path in (tmp_path / "later").iterdir()] == ["step_000000008"]
+
+
 # Loggers
 
 

@@ -154,6 +154,16 @@ def test_a_resumed_run_takes_its_checks_up(tmp_path, check, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_run_that_was_killed_after_its_last_iteration_is_still_checked_at_its_end(tmp_path, check):
+    keeper = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1, every_n_epochs=1)
+    whole = check(every_n_epochs=2)
+    fit(tmp_path, whole, keeper, max_epochs=3, enable_checkpointing=True)
+    resumed = check(every_n_epochs=2)
+    fit(tmp_path, resumed, max_epochs=3, ckpt_path=str(tmp_path / "epoch=2.ckpt"))
+    assert [one["when"] for one in resumed.checks] == ["start", "iteration 2", "end"]
+    assert resumed.checks == whole.checks
+
+
 def test_training_ends_in_a_sentence_where_too_much_is_forgotten(tmp_path, check, capsys):
     callback = check(every_n_epochs=1, stop_when_forgetting=0.05)
     trainer = fit(tmp_path, callback, module=toys.module(actor_lr=0.3), max_epochs=9)
