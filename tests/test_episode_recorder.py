@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from PIL import Image, ImageDraw
 
@@ -255,9 +256,12 @@ def test_a_resumed_run_does_not_record_its_start_again(tmp_path):
 
 
 def test_a_run_that_was_killed_after_its_last_iteration_still_records_its_end(tmp_path):
-    fit_with(tmp_path, EpisodeRecorder(), max_epochs=1).save_checkpoint(tmp_path / "one.ckpt")
-    trainer = toys.trainer(tmp_path, callbacks=[EpisodeRecorder(folder="later")], max_epochs=1)
-    trainer.fit(toys.module(), datamodule=toys.data(num_envs=2), ckpt_path=tmp_path / "one.ckpt", weights_only=True)
+    keeper = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1, every_n_epochs=1)
+    for folder, path in (("first", None), ("later", tmp_path / "epoch=0.ckpt")):
+        recorder = EpisodeRecorder(every_n_epochs=9, folder=folder)
+        callbacks = [recorder] if path else [recorder, keeper]
+        trainer = toys.trainer(tmp_path, callbacks=callbacks, max_epochs=1, enable_checkpointing=path is None)
+        trainer.fit(toys.module(), datamodule=toys.data(num_envs=2), ckpt_path=path, weights_only=True)
     assert [path.name for path in (tmp_path / "later").iterdir()] == ["step_000000008"]
 
 
