@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -13,6 +14,7 @@ from lightning_twosome.study.cells import Cell
 from lightning_twosome.study.display import Display
 
 ATTEMPTS = 2
+PATIENCE = 10.0  # seconds for a process to end
 
 
 class _Worker:
@@ -33,6 +35,12 @@ class _Worker:
         """Hand a cell over."""
         self.cell = cell
         self.connection.send(cell)
+
+    def leave(self) -> None:
+        """Let it end by itself, as it has nothing to do: a killed one leaves semaphores that Python warns of."""
+        with suppress(OSError):
+            self.connection.send(None)
+        self.process.join(PATIENCE)
 
     def end(self) -> None:
         """Kill it: what it was at goes on from its last checkpoint."""
@@ -75,6 +83,8 @@ class Runner:
             while any(worker.cell for worker in self.workers):
                 self._listen()
                 self._hand_out()
+            for worker in self.workers:
+                worker.leave()
         finally:
             for worker in self.workers:
                 worker.end()
