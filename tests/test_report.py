@@ -153,7 +153,7 @@ def test_page_of_a_run_that_is_under_way(tmp_path):
     folder = write_run(tmp_path / "run", results=False, evaluations=False)
     metrics = (folder / "metrics.csv").read_text().splitlines()
     (folder / "metrics.csv").write_text("\n".join(metrics[:2]) + "\n")
-    page_of(tmp_path, folder)
+    assert "return" in page_of(tmp_path, folder).all_text()
 
 
 def test_page_of_a_mixture_has_a_curve_for_each_task(tmp_path):
