@@ -1,10 +1,14 @@
 """What another study has finished with the same settings is copied instead of run."""
 
+import shutil
+
+import pandas as pd
 import pytest
 from filelock import FileLock
 
 from lightning_twosome.errors import UserError
 from lightning_twosome.study.reuse import reuse
+from lightning_twosome.study.tables import results, write_tables
 from tests.cli_runs import run
 from tests.study_runs import STUDY, read, small_study
 
@@ -71,5 +75,70 @@ def test_a_cell_that_another_starts_from_needs_its_model(tmp_path):
 
 
 def test_a_folder_without_cells_is_named(tmp_path):
-    with pytest.raises(UserError, match="--reuse names '.*nothing', which has no cells of a study"):
+    with pytest.raises(UserError, match="--reuse names '.*nothing', which has no cells of a study that are done"):
         reuse([], tmp_path / "nothing")
+    _, begun = read(small_study(tmp_path, "begun"))
+    begun[0].write_state("begun")
+    with pytest.raises(UserError, match="results.parquet and curves.parquet"):
+        reuse([], tmp_path / "begun")
+
+
+def test_published_tables_give_the_same_tables_and_report_as_the_cells_they_are_from(tmp_path):
+    """A published folder has no cells, and the study there may name its tasks and methods otherwise."""
+    path = small_study(tmp_path, "theirs", OTHER)
+    assert run("study", path) == 0 and run("study", path, "--report") == 0
+    published = tmp_path / "published"
+    published.mkdir()
+    for name in ("results.parquet", "curves.parquet"):
+        shutil.copy(tmp_path / "theirs" / name, published)
+    path = small_study(tmp_path, "ours")
+    assert run("study", path, "--reuse", published) == 0 and run("study", path, "--report") == 0
+    for name in ("results.csv", "curves.csv", "report.md"):
+        theirs, ours = ((tmp_path / folder / name).read_text() for folder in ("theirs", "ours"))
+        renamed = theirs.replace("Hall", "Corridor").replace("counted by words", "word").replace("theirs", "ours")
+        assert ours == renamed and len(ours) > 500
+    assert not list(tmp_path.glob("ours/*/*/*/checkpoints")), "nothing was run"
+
+
+def test_no_cell_starts_from_published_tables(tmp_path):
+    after = STUDY + "  RL: {{after: word, set: {{trainer.max_epochs: 1}}}}\n"
+    study, theirs = read(small_study(tmp_path, "theirs"))
+    finish(theirs)
+    write_tables(study, theirs)
+    for cell in theirs:
+        shutil.rmtree(cell.folder)
+    _, ours = read(small_study(tmp_path, "ours", after))
+    assert {cell.method for cell in reuse(ours, tmp_path / "theirs")} == {"zero-shot"}
+
+
+def test_published_results_without_curves_give_the_same_tables_and_the_report_says_what_it_cannot_draw(tmp_path):
+    """As where the curves are lost: steps to the threshold are taken as they were found."""
+    path = small_study(tmp_path, "theirs")
+    assert run("study", path) == 0 and run("study", path, "--report") == 0
+    published = tmp_path / "published"
+    published.mkdir()
+    shutil.copy(tmp_path / "theirs/results.parquet", published)
+    curves = pd.read_parquet(tmp_path / "theirs/curves.parquet")
+    curves[curves.env_steps == 0].to_parquet(published / "curves.parquet")
+    path = small_study(tmp_path, "ours")
+    assert run("study", path, "--reuse", published) == 0 and run("study", path, "--report") == 0
+    theirs, ours = ((tmp_path / folder / "results.csv").read_text() for folder in ("theirs", "ours"))
+    assert ours == theirs and pd.read_csv(tmp_path / "ours/results.csv").censored_at.tolist()[:2] == [24, 24]
+    report = (tmp_path / "ours/report.md").read_text()
+    assert "without a line in their figures: Corridor / word.\n" in report and "Evaluations over" not in report
+    assert "Evaluations over" in (tmp_path / "theirs/report.md").read_text()
+
+
+def test_the_thresholds_metric_is_kept_whatever_the_study_keeps(tmp_path):
+    """Else the steps to it would be lost with the cells."""
+    text = STUDY.replace("val/return, value: -0.35", "val/success, value: 0.9") + "curves: [val/return]\n"
+    study, cells = read(small_study(tmp_path, "theirs", text))
+    finish(cells)
+    for cell in cells:
+        (cell.folder / "metrics.csv").write_text("step,val/return,val/success\n24,0.5,1.0\n")
+    write_tables(study, cells)
+    _, ours = read(small_study(tmp_path, "ours"))
+    for cell in cells:
+        shutil.rmtree(cell.folder)
+    assert reuse(ours, tmp_path / "theirs") == ours
+    assert results(study, ours).steps_to_threshold.tolist() == [24] * 4

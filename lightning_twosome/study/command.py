@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=[],
         metavar="FOLDER",
-        help="output folders of other studies: what they have finished with the same settings is copied, not run",
+        help="other studies' output folders, or published tables: what is finished with the same settings is not run",
     )
     parser.add_argument("--report", action="store_true", help="write report.md and figures from what is finished")
     parser.add_argument(

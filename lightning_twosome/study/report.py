@@ -16,7 +16,7 @@ from lightning_twosome.study.cells import Cell
 from lightning_twosome.study.definition import Study
 from lightning_twosome.study.estimates import Estimate, MethodEstimates, estimate_task, normalised
 from lightning_twosome.study.figures import draw_curves, draw_forest
-from lightning_twosome.study.tables import curves, results
+from lightning_twosome.study.tables import curves, results, without_curves
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,9 +48,12 @@ def write_report(study: Study, cells: list[Cell], command: str, x: str) -> list[
         for task in study.tasks
         if (table.task == task).any()
     }
-    drawn = draw_curves(study, curves(study, cells), x, folder)
+    points = curves(study, cells)
+    left_out = without_curves(table, points)
+    points = points.loc[[place not in left_out for place in zip(points.task, points.method, strict=True)]]
+    drawn = draw_curves(study, points, x, folder)
     forests = _forests(study, estimates, folder)
-    lines = [f"# {study.name}", "", *_introduction(study, cells, column)]
+    lines = [f"# {study.name}", "", *_introduction(study, cells, column), *_left_out(left_out)]
     for task, methods in estimates.items():
         lines += [f"## {task}", "", *_task_table(methods, study), "", *_command(command)]
         lines += _forgotten(table[table.task == task], command)
@@ -82,6 +85,11 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
         shown = "; ".join(missing[:10]) + (f"; and {len(missing) - 10} more" if len(missing) > 10 else "")
         lines += [f"Not finished: {shown}.", ""]
     return lines
+
+
+def _left_out(without: list[tuple[str, str]]) -> list[str]:
+    names = "; ".join(f"{task} / {method}" for task, method in without)
+    return [f"Taken from tables without curves, and so without a line in their figures: {names}.", ""] if names else []
 
 
 def _task_table(methods: dict[str, MethodEstimates], study: Study) -> list[str]:

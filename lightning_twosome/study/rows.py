@@ -16,6 +16,7 @@ from lightning_twosome.rollout import Episode
 from lightning_twosome.study.cells import STATE_FILE, Cell
 from lightning_twosome.tasks import best_possible_return
 
+METRICS_FILE = "metrics.csv"  # of Lightning's CSV logger
 LAST = ("ledger/*", "forgetting/*", "policy/beta", "policy/entropy")
 PARTS = ("_low", "_high", "_stderr")  # of one run; what counts over runs is the spread of the runs
 VERSIONS = ("lightning-twosome", "torch", "lightning", "transformers", "peft")
@@ -75,7 +76,7 @@ def _before_and_after(path: Path) -> dict[str, Any]:
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
     """The lines of a run's ``metrics.csv`` without empty places; none where nothing was trained."""
-    path = folder / "metrics.csv"
+    path = folder / METRICS_FILE
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:

@@ -12,8 +12,11 @@ from lightning_twosome.study.rows import curve_rows, read_metrics
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FIRST = ["task", "method", "seed", "config_hash", "env_steps", "steps_to_threshold", "censored_at"]
+RESULTS, CURVES = "results", "curves"
 KEYS = ["task", "method", "seed"]
+STEPS_TO_THRESHOLD = ["steps_to_threshold", "censored_at"]
+ADDED = ["config_hash", *STEPS_TO_THRESHOLD]  # to a cell's own row
+FIRST = [*KEYS, "config_hash", "env_steps", *STEPS_TO_THRESHOLD]
 
 
 def write_tables(study: Study, cells: list[Cell]) -> None:
@@ -25,7 +28,7 @@ def write_tables(study: Study, cells: list[Cell]) -> None:
     """
     folder = Path(str(study.output))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, table in (("results", results(study, cells)), ("curves", curves(study, cells))):
+    for name, table in ((RESULTS, results(study, cells)), (CURVES, curves(study, cells))):
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())
         write_atomically(folder / f"{name}.parquet", table.to_parquet(index=False))
 
@@ -35,8 +38,8 @@ def results(study: Study, cells: list[Cell]) -> DataFrame:
     import pandas as pd
 
     rows = [
-        {"task": cell.task, "method": cell.method, "seed": cell.seed, "config_hash": cell.hash, **row,
-         **_threshold(cell, row, study.threshold)}
+        {"task": cell.task, "method": cell.method, "seed": cell.seed, "config_hash": cell.hash,
+         **_threshold(cell, row, study.threshold), **row}
         for cell, row in _finished(cells)
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=FIRST if not rows else None)
@@ -46,12 +49,24 @@ def results(study: Study, cells: list[Cell]) -> DataFrame:
 
 
 def curves(study: Study, cells: list[Cell]) -> DataFrame:
-    """One line a metric and number of environment steps of a finished cell."""
+    """One line a metric and number of environment steps of a finished cell.
+
+    The threshold's metric is always among them: the steps to it can be found again from this table.
+    """
     import pandas as pd
 
-    rows = [line for cell, row in _finished(cells) for line in curve_rows(cell, row, study.curves)]
+    kept = [*study.curves, study.threshold.metric]
+    rows = [line for cell, row in _finished(cells) for line in curve_rows(cell, row, kept)]
     table = pd.DataFrame(rows, columns=[*KEYS, "metric", "env_steps", "value"])
     return _ordered(study, table, ["metric", "env_steps"])
+
+
+def without_curves(results: DataFrame, curves: DataFrame) -> list[tuple[str, str]]:
+    """Tasks and methods of which a trained cell has no curve: it was taken from tables that had none."""
+    begun = set(zip(*(curves[curves.env_steps > 0][name] for name in KEYS), strict=True))
+    trained = results.dropna(subset=STEPS_TO_THRESHOLD, how="all")
+    cells = zip(*(trained[name] for name in KEYS), strict=True)
+    return list(dict.fromkeys((task, method) for task, method, seed in cells if (task, method, seed) not in begun))
 
 
 def _finished(cells: list[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
