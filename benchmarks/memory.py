@@ -168,6 +168,7 @@ class Agent:
             self.agent.scorer.encoder.encode(decision)
         self.agent.zero_grad()
         self.forwards.clear()
+        give_back_freed_memory()
         memory = PeakMemory(torch.device(self.case.device))
         memory.restart()
         before = memory.peak()
@@ -178,6 +179,12 @@ class Agent:
         if self.case.repeats:
             taken = seconds({"call": lambda: self.call(decisions)}, self.case.repeats, self.case.device)["call"]
         return Measured(peak, len(positions), max(positions), max(logits), self.weights, taken)
+
+
+def give_back_freed_memory() -> None:
+    """Else a process that was forked from a large one would take blocks freed there, which its peak would not show."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _work(case: Case, queue: Any) -> None:
