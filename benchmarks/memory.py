@@ -168,7 +168,6 @@ class Agent:
             self.agent.scorer.encoder.encode(decision)
         self.agent.zero_grad()
         self.forwards.clear()
-        give_back_freed_memory()
         memory = PeakMemory(torch.device(self.case.device))
         memory.restart()
         before = memory.peak()
@@ -179,12 +178,6 @@ class Agent:
         if self.case.repeats:
             taken = seconds({"call": lambda: self.call(decisions)}, self.case.repeats, self.case.device)["call"]
         return Measured(peak, len(positions), max(positions), max(logits), self.weights, taken)
-
-
-def give_back_freed_memory() -> None:
-    """Else a process that was forked from a large one would take blocks freed there, which its peak would not show."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _work(case: Case, queue: Any) -> None:
@@ -199,8 +192,12 @@ def _work(case: Case, queue: Any) -> None:
 
 def measure(case: Case) -> Measured:
     """Measure in a process of its own."""
-    # A fork has the libraries already; CUDA wants a process that begins anew.
-    context: Any = multiprocessing.get_context("fork" if case.device == "cpu" and sys.platform == "linux" else "spawn")
+    # The server has the libraries, and nothing freed: a fork of this process would take blocks that it has freed, and
+    # its peak would not show them. CUDA wants a process that begins anew.
+    server = case.device == "cpu" and sys.platform == "linux"
+    context: Any = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
+        context.set_forkserver_preload(["benchmarks.memory"])
     queue = context.Queue()
     process = context.Process(target=_work, args=(case, queue))
     process.start()
