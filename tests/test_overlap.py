@@ -17,9 +17,10 @@ from lightning_twosome.envs.household.text import PROMPT_STYLES
 from lightning_twosome.pretraining.corpus import generate_documents
 
 
-@pytest.fixture(scope="module")
-def corpus():
-    return Corpus(generate_documents(0, 27000))
+# The whole corpus, or its beginning.
+@pytest.fixture(scope="module", params=[3_000, pytest.param(27_000, marks=pytest.mark.slow)])
+def corpus(request):
+    return Corpus(generate_documents(0, request.param))
 
 
 @pytest.fixture(scope="module", params=KITCHEN_STYLES)

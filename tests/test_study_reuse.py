@@ -1,5 +1,6 @@
 """What another study has finished with the same settings is copied instead of run."""
 
+import functools
 import shutil
 
 import pandas as pd
@@ -13,6 +14,36 @@ from tests.cli_runs import run
 from tests.study_runs import STUDY, read, small_study
 
 OTHER = STUDY.replace("Corridor", "Hall").replace("  word", "  counted by words")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Folder with a study ``theirs`` that has run, and its report; its tasks and methods have other names."""
+    folder = tmp_path_factory.mktemp("ran")
+    path = small_study(folder, "theirs", OTHER)
+    assert run("study", path) == 0 and run("study", path, "--report") == 0
+    return folder
+
+
+def ours_from_tables(ran, folder, curves):
+    """The tables and the report of the same study that runs nothing, from the other's results and these curves."""
+    published = folder / "published"
+    published.mkdir()
+    shutil.copy(ran / "theirs/results.parquet", published)
+    curves.to_parquet(published / "curves.parquet")
+    shutil.copytree(ran / "model", folder / "model")
+    for name in ("quick.yaml", "zero.yaml"):
+        shutil.copy(ran / name, folder)
+    path = small_study(folder, "ours")
+    assert run("study", path, "--reuse", published) == 0 and run("study", path, "--report") == 0
+    assert not list(folder.glob("ours/*/*/*/checkpoints")), "nothing was run"
+    return [(folder / "ours" / name).read_text() for name in ("results.csv", "curves.csv", "report.md")]
+
+
+def theirs_renamed(ran, folder):
+    texts = ((ran / "theirs" / name).read_text() for name in ("results.csv", "curves.csv", "report.md"))
+    names = (("Hall", "Corridor"), ("counted by words", "word"), ("theirs", "ours"), (str(ran), str(folder)))
+    return [functools.reduce(lambda text, pair: text.replace(*pair), names, text) for text in texts]
 
 
 def finish(cells):
@@ -83,21 +114,10 @@ def test_a_folder_without_cells_is_named(tmp_path):
         reuse([], tmp_path / "begun")
 
 
-def test_published_tables_give_the_same_tables_and_report_as_the_cells_they_are_from(tmp_path):
+def test_published_tables_give_the_same_tables_and_report_as_the_cells_they_are_from(ran, tmp_path):
     """A published folder has no cells, and the study there may name its tasks and methods otherwise."""
-    path = small_study(tmp_path, "theirs", OTHER)
-    assert run("study", path) == 0 and run("study", path, "--report") == 0
-    published = tmp_path / "published"
-    published.mkdir()
-    for name in ("results.parquet", "curves.parquet"):
-        shutil.copy(tmp_path / "theirs" / name, published)
-    path = small_study(tmp_path, "ours")
-    assert run("study", path, "--reuse", published) == 0 and run("study", path, "--report") == 0
-    for name in ("results.csv", "curves.csv", "report.md"):
-        theirs, ours = ((tmp_path / folder / name).read_text() for folder in ("theirs", "ours"))
-        renamed = theirs.replace("Hall", "Corridor").replace("counted by words", "word").replace("theirs", "ours")
-        assert ours == renamed and len(ours) > 500
-    assert not list(tmp_path.glob("ours/*/*/*/checkpoints")), "nothing was run"
+    ours = ours_from_tables(ran, tmp_path, pd.read_parquet(ran / "theirs/curves.parquet"))
+    assert ours == theirs_renamed(ran, tmp_path) and min(map(len, ours)) > 500
 
 
 def test_no_cell_starts_from_published_tables(tmp_path):
@@ -111,22 +131,14 @@ def test_no_cell_starts_from_published_tables(tmp_path):
     assert {cell.method for cell in reuse(ours, tmp_path / "theirs")} == {"zero-shot"}
 
 
-def test_published_results_without_curves_give_the_same_tables_and_the_report_says_what_it_cannot_draw(tmp_path):
+def test_published_results_without_curves_give_the_same_tables_and_the_report_says_what_it_cannot_draw(ran, tmp_path):
     """As where the curves are lost: steps to the threshold are taken as they were found."""
-    path = small_study(tmp_path, "theirs")
-    assert run("study", path) == 0 and run("study", path, "--report") == 0
-    published = tmp_path / "published"
-    published.mkdir()
-    shutil.copy(tmp_path / "theirs/results.parquet", published)
-    curves = pd.read_parquet(tmp_path / "theirs/curves.parquet")
-    curves[curves.env_steps == 0].to_parquet(published / "curves.parquet")
-    path = small_study(tmp_path, "ours")
-    assert run("study", path, "--reuse", published) == 0 and run("study", path, "--report") == 0
-    theirs, ours = ((tmp_path / folder / "results.csv").read_text() for folder in ("theirs", "ours"))
-    assert ours == theirs and pd.read_csv(tmp_path / "ours/results.csv").censored_at.tolist()[:2] == [24, 24]
-    report = (tmp_path / "ours/report.md").read_text()
-    assert "without a line in their figures: Corridor / word.\n" in report and "Evaluations over" not in report
-    assert "Evaluations over" in (tmp_path / "theirs/report.md").read_text()
+    curves = pd.read_parquet(ran / "theirs/curves.parquet")
+    results, _, report = ours_from_tables(ran, tmp_path, curves[curves.env_steps == 0])
+    expected, _, whole = theirs_renamed(ran, tmp_path)
+    assert results == expected and pd.read_csv(tmp_path / "ours/results.csv").censored_at.tolist()[:2] == [24, 24]
+    assert "without a line in their figures: Corridor / word.\n" in report
+    assert "Evaluations over" not in report and "Evaluations over" in whole
 
 
 def test_the_thresholds_metric_is_kept_whatever_the_study_keeps(tmp_path):
