@@ -94,6 +94,7 @@ class TimeToEvent:
     Attributes:
         median: Time by which half have it, by Kaplan and Meier's estimate; ``None`` where it is never that many.
         restricted_mean: Mean time, where every time beyond ``horizon`` counts as the horizon.
+        interval: Percentile bootstrap interval of the restricted mean.
         horizon: The longest time that was watched.
         reached: Number of cases that have it.
         censored: Number of cases that were watched without it.
@@ -101,25 +102,52 @@ class TimeToEvent:
 
     median: float | None
     restricted_mean: float
+    interval: tuple[float, float]
     horizon: float
     reached: int
     censored: int
 
 
-def time_to_event(times: Sequence[float], censored: Sequence[float]) -> TimeToEvent:
+def time_to_event(
+    times: Sequence[float], censored: Sequence[float], confidence: float = 0.95, resamples: int = RESAMPLES
+) -> TimeToEvent:
     """Kaplan and Meier's estimate of the time until something happens.
 
     Args:
         times: Of the cases in which it has happened.
         censored: How long the other cases were watched.
+        confidence: Share of the resampled means inside the interval.
+        resamples: Number of resampled means, each over as many cases, to the same horizon.
     """
-    survival = ecdf(CensoredData(uncensored=list(times), right=list(censored))).sf
-    horizon = float(max([*times, *censored]))
-    half = survival.quantiles[survival.probabilities <= 0.5 + 1e-12]
-    edges = np.concatenate([[0.0], np.minimum(survival.quantiles, horizon), [horizon]])
-    heights = np.concatenate([[1.0], survival.probabilities])
-    area = float(np.sum(np.diff(edges) * heights))
-    return TimeToEvent(float(half[0]) if len(half) else None, area, horizon, len(times), len(censored))
+    cases = np.array([*times, *censored], dtype=np.float64)
+    happened = np.arange(len(cases)) < len(times)
+    horizon = float(cases.max())
+    quantiles, heights = _survival(cases, happened)
+    half = quantiles[heights <= 0.5 + 1e-12]
+    drawn = np.random.default_rng(0).integers(len(cases), size=(resamples, len(cases)))
+    # Few cases have few different resamples, whatever their order, and each is estimated once.
+    different, counts = np.unique(np.sort(drawn, axis=1), axis=0, return_counts=True)
+    means = [_restricted_mean(*_survival(cases[rows], happened[rows]), horizon) for rows in different]
+    return TimeToEvent(
+        median=float(half[0]) if len(half) else None,
+        restricted_mean=_restricted_mean(quantiles, heights, horizon),
+        interval=_percentiles(np.repeat(means, counts), confidence),
+        horizon=horizon,
+        reached=len(times),
+        censored=len(censored),
+    )
+
+
+def _survival(times: np.ndarray, happened: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The times at which the estimated share of cases without it changes, and that share from then on."""
+    survival = ecdf(CensoredData(uncensored=times[happened], right=times[~happened])).sf
+    return survival.quantiles, survival.probabilities
+
+
+def _restricted_mean(quantiles: np.ndarray, heights: np.ndarray, horizon: float) -> float:
+    """The area below the survival function up to the horizon."""
+    edges = np.concatenate([[0.0], np.minimum(quantiles, horizon), [horizon]])
+    return float(np.sum(np.diff(edges) * np.concatenate([[1.0], heights])))
 
 
 def _resampled(values: Sequence[float], generator: np.random.Generator, resamples: int) -> np.ndarray:

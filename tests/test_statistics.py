@@ -54,3 +54,24 @@ def test_without_censoring_it_is_the_ordinary_median_and_mean():
     made = time_to_event([1, 2, 9], [])
     assert (made.median, made.restricted_mean, made.censored) == (2.0, pytest.approx(4.0), 0)
     assert time_to_event([0, 0], []).restricted_mean == 0.0
+
+
+def test_the_interval_of_a_time_is_that_of_resampled_cases_up_to_the_same_horizon():
+    # Two cases: both resamples of one case alone have a quarter each, the two of both half; so the ends are the cases.
+    assert time_to_event([2, 6], []).interval == (2.0, 6.0)
+    # Censored at the horizon, every resample's mean is a plain one with the horizon in place of what was not seen.
+    rows = np.random.default_rng(0).integers(5, size=(2000, 5))
+    means = np.array([1.0, 3.0, 4.0, 8.0, 8.0])[rows].mean(axis=1)
+    assert time_to_event([1, 3, 4], [8, 8]).interval == pytest.approx(np.quantile(means, [0.025, 0.975]))
+
+
+def test_a_resample_of_a_case_that_was_not_watched_long_goes_on_to_the_horizon():
+    # The resamples are (1, 1), (1, 2+) and (2+, 2+) with the horizon 2: means of 1, 1.5 and 2.
+    made = time_to_event([1], [2], resamples=8000)
+    assert made.restricted_mean == 1.5 and made.interval == (1.0, 2.0)
+    assert time_to_event([1], [2], confidence=0.4).interval == (1.5, 1.5), "half of the resamples have both"
+
+
+def test_the_interval_of_a_time_is_a_point_where_all_cases_are_alike():
+    assert time_to_event([5, 5, 5], []).interval == (5.0, 5.0)
+    assert time_to_event([], [4, 4]).interval == (4.0, 4.0)

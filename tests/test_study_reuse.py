@@ -131,6 +131,24 @@ def test_no_cell_starts_from_published_tables(tmp_path):
     assert {cell.method for cell in reuse(ours, tmp_path / "theirs")} == {"zero-shot"}
 
 
+def test_a_published_study_is_taken_whole_and_a_model_that_is_needed_later_is_made(tmp_path, capsys):
+    """Where all that starts from a cell is published too, nobody needs its model until one of them is to be run again."""
+    text = STUDY.replace("seeds: [1, 2]", "seeds: [1]") + "  RL: {{after: word, set: {{trainer.max_epochs: 1}}}}\n"
+    study, theirs = read(small_study(tmp_path, "theirs", text))
+    finish(theirs)
+    write_tables(study, theirs)
+    for cell in theirs:
+        shutil.rmtree(cell.folder)
+    path = small_study(tmp_path, "ours", text)
+    assert run("study", path, "--reuse", tmp_path / "theirs") == 0
+    assert "3 cells are taken" in capsys.readouterr().out and not list(tmp_path.glob("ours/*/*/*/checkpoints"))
+    shutil.rmtree(tmp_path / "ours/corridor/rl")
+    assert run("study", path) == 0
+    out = capsys.readouterr().out
+    assert "Corridor / word / seed 1 is run again: its model is needed" in out and "3 of 3 cells are done" in out
+    assert (tmp_path / "ours/corridor/word/seed_1/exported").is_dir()
+
+
 def test_published_results_without_curves_give_the_same_tables_and_the_report_says_what_it_cannot_draw(ran, tmp_path):
     """As where the curves are lost: steps to the threshold are taken as they were found."""
     curves = pd.read_parquet(ran / "theirs/curves.parquet")

@@ -121,6 +121,7 @@ def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.
         for cell in taken:
             settings.write(cell)
         print(f"{len(taken)} cells are taken from {folder}.")
+    _reopen(chosen)
     left = [cell for cell in chosen if not cell.done]
     for cell in left:
         settings.check_language_model(cell)
@@ -134,6 +135,18 @@ def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.
     done = sum(cell.done for cell in chosen)
     print(f"{done} of {len(chosen)} cells are done; tables in {study.output}/results.csv and curves.csv.")
     return 1 if failed else 0
+
+
+def _reopen(cells: list[Cell]) -> None:
+    """Make room for cells that were taken from tables, without the model that an unfinished cell starts from."""
+    from lightning_twosome.study.cells import EXPORTED
+    from lightning_twosome.study.reuse import starts
+
+    needed = starts(cells)
+    for cell in cells:
+        if cell.done and cell.folder in needed and not (cell.folder / EXPORTED).is_dir():
+            print(f"{cell.label} is run again: its model is needed, and it was taken from tables.")
+            shutil.rmtree(cell.folder)
 
 
 def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> list[Cell]:

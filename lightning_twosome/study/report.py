@@ -195,12 +195,15 @@ def _interval(estimate: Estimate | None, digits: int = 3) -> str:
 
 
 def _steps(steps: TimeToEvent | None) -> list[str]:
+    """Median, and mean with its interval over seeds, where there are several."""
     if steps is None:
         return ["", ""]
     censored = f" ({steps.censored} censored)" if steps.censored else ""
     bound = "≥ " if steps.censored else ""
+    low, high = steps.interval
+    interval = f" [{low:.0f}, {high:.0f}]" if steps.reached + steps.censored > 1 else ""
     median = f"> {steps.horizon:.0f}" if steps.median is None else f"{steps.median:.0f}"
-    return [median + censored, f"{bound}{steps.restricted_mean:.0f}"]
+    return [median + censored, f"{bound}{steps.restricted_mean:.0f}{interval}"]
 
 
 def _number(value: float | None) -> str:

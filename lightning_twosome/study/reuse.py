@@ -1,14 +1,15 @@
 """Cells that another study has finished already, taken over instead of run again.
 
 The other study is an output folder with its cells, or nothing but its two tables, as they are published: then the
-report can be made with these cells, and no cell can start from them, as their models are not there.
+report can be made with these cells, and no cell can start from them, as their models are not there. So a cell that
+others start from is taken without its model where all of these are finished too.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,7 +72,12 @@ class TableRows:
         cell.write_state("done", row=dict(self.row))
 
 
-def reuse(cells: Iterable[Cell], folder: Path) -> list[Cell]:
+def starts(cells: Iterable[Cell]) -> set[Path]:
+    """Folders of the cells whose models are still needed: an unfinished cell starts from each of them."""
+    return {cell.after for cell in cells if cell.after is not None and not cell.done}
+
+
+def reuse(cells: Sequence[Cell], folder: Path) -> list[Cell]:
     """Copy finished cells of another study into the places of equal ones that are not done here.
 
     Equal are cells with the same hash, whatever their task and method are called there.
@@ -88,9 +94,11 @@ def reuse(cells: Iterable[Cell], folder: Path) -> list[Cell]:
     """
     theirs = _cells_in(folder) or _tables_in(folder)
     taken = []
-    for cell in cells:
+    for cell in sorted(cells, key=lambda cell: cell.export):  # those that others start from last
         source = theirs.get(cell.hash)
-        if cell.done or source is None or (cell.export and not source.has_model):
+        if cell.done or source is None:
+            continue
+        if cell.export and not source.has_model and cell.folder in starts(cells):
             continue
         cell.folder.mkdir(parents=True, exist_ok=True)
         try:
