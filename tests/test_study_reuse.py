@@ -132,7 +132,7 @@ def test_no_cell_starts_from_published_tables(tmp_path):
 
 
 def test_a_published_study_is_taken_whole_and_a_model_that_is_needed_later_is_made(tmp_path, capsys):
-    """Where all that starts from a cell is published too, nobody needs its model until one of them is to be run again."""
+    """Where all that starts from a cell is published too, its model is needed once one of them is run again."""
     text = STUDY.replace("seeds: [1, 2]", "seeds: [1]") + "  RL: {{after: word, set: {{trainer.max_epochs: 1}}}}\n"
     study, theirs = read(small_study(tmp_path, "theirs", text))
     finish(theirs)

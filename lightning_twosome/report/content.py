@@ -71,12 +71,14 @@ class Figure:
         caption: What is shown, over how many, and what the intervals are.
         panels: The axes.
         data: The numbers of the solid lines are printed below it, to be read out or copied.
+        columns: Most panels side by side in a PNG.
     """
 
     name: str
     caption: str
     panels: Sequence[Panel]
     data: bool = False
+    columns: int = 2
 
 
 @dataclass(frozen=True)

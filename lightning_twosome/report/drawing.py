@@ -71,7 +71,7 @@ def svg(figure: Figure, index: int) -> str:
 
 def write_png(figure: Figure, path: Path) -> None:
     """The whole figure with its key at 300 dpi, on white."""
-    columns = min(2, len(figure.panels))
+    columns = min(figure.columns, len(figure.panels))
     rows = math.ceil(len(figure.panels) / columns)
     with rc_context(SETTINGS):
         canvas = Canvas(figsize=(WIDTH * columns, HEIGHT * rows + 0.25), layout="constrained", facecolor="white")

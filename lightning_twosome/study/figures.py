@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 METRICS = {"val/return": "return", "val/success": "success", "forgetting/mean_loss": "forgotten, mean over the suite"}
-ROW, EDGE, WIDTH = 0.2, 0.75, 3.1  # inches of a method's line, of title and axis together, of a panel
+ROW, EDGE, WIDTH = 0.2, 0.9, 3.1  # inches of a method's line, of title and axis together, of a panel
 
 
 def draw_curves(study: Study, curves: DataFrame, x: str, folder: Path) -> dict[str, Path]:
@@ -34,16 +34,19 @@ def draw_curves(study: Study, curves: DataFrame, x: str, folder: Path) -> dict[s
     """
     written = {}
     for name, methods in study.panels_of(list(dict.fromkeys(curves.method))).items():
-        panels = [
-            Panel(f"{task}: {title}", axis_label(x), series)
+        by_task = [
+            [
+                Panel(f"{task}: {title}", axis_label(x), series)
+                for metric, title in METRICS.items()
+                if (series := _series(study, curves[curves.task == task], methods, metric, x))
+            ]
             for task in study.tasks
-            for metric, title in METRICS.items()
-            if (series := _series(study, curves[curves.task == task], methods, metric, x))
         ]
+        panels = [panel for row in by_task for panel in row]
         if panels:
             stem = "curves" if x == STEPS else f"curves-{slug(x)}"
             written[name] = folder / (f"{stem}-{slug(name)}.png" if name else f"{stem}.png")
-            write_png(Figure(written[name].stem, "", panels), written[name])
+            write_png(Figure(written[name].stem, "", panels, columns=max(map(len, by_task))), written[name])
     return written
 
 
@@ -85,7 +88,7 @@ def draw_forest(
             title = task
             if task in level:
                 axes.axvline(level[task].value, color=MUTED, linestyle=(0, (1, 1.5)), linewidth=1.1)
-                title += f" (dotted: {level[task].label})"
+                title += f"\ndotted: {level[task].label}"
             axes.set_title(title, color=INK)
             axes.set_xlabel(label, color=INK)
         canvas.savefig(path, dpi=DPI)
