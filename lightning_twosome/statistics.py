@@ -94,6 +94,7 @@ class TimeToEvent:
     Attributes:
         median: Time by which half have it, by Kaplan and Meier's estimate; ``None`` where it is never that many.
         restricted_mean: Mean time, where every time beyond ``horizon`` counts as the horizon.
+        lower_bound: The mean is one, as some have not had it by the horizon.
         interval: Percentile bootstrap interval of the restricted mean.
         horizon: The longest time that was watched.
         reached: Number of cases that have it.
@@ -102,6 +103,7 @@ class TimeToEvent:
 
     median: float | None
     restricted_mean: float
+    lower_bound: bool
     interval: tuple[float, float]
     horizon: float
     reached: int
@@ -131,6 +133,7 @@ def time_to_event(
     return TimeToEvent(
         median=float(half[0]) if len(half) else None,
         restricted_mean=_restricted_mean(quantiles, heights, horizon),
+        lower_bound=bool(heights[-1] > 1e-12),
         interval=_percentiles(np.repeat(means, counts), confidence),
         horizon=horizon,
         reached=len(times),

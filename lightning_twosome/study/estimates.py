@@ -62,6 +62,8 @@ class MethodEstimates:
         mean: Of the return of the sampled policy.
         iqm: Interquartile mean of the same.
         figures: Means over seeds by column, where all seeds have them.
+        perplexity: Of held-out text after training; ``None`` where it was not measured.
+        steps_before: Environment steps of what it starts from, means over seeds; 0 where it starts from nothing.
         solved: Seeds whose final figure reaches the threshold.
         steps: Until an evaluation reached it; ``None`` for what was not trained.
         better: Probability of improvement over the reference's return; ``None`` of itself.
@@ -71,15 +73,14 @@ class MethodEstimates:
     mean: Estimate
     iqm: Estimate
     figures: dict[str, float]
+    perplexity: Estimate | None
+    steps_before: float
     solved: int | None
     steps: TimeToEvent | None
     better: Estimate | None
 
 
-FIGURES = (
-    "success", "greedy_return", "greedy_success", "before/perplexity", "after/perplexity", "forgetting/mean_loss",
-    "optimum",
-)  # fmt: skip
+FIGURES = ("success", "greedy_return", "greedy_success", "before/perplexity", "forgetting/mean_loss", "optimum")
 
 
 def estimate_task(
@@ -99,23 +100,61 @@ def estimate_task(
     for name, group in rows.groupby("method", sort=False):
         own = returns[str(name)]
         column, value = threshold
-        known = column in group and group[column].notna().all()
         compared = reference in returns and name != reference
         made[str(name)] = MethodEstimates(
             seeds=len(group),
             mean=Estimate.mean(own),
             iqm=Estimate.interquartile([own]),
-            figures={key: float(group[key].mean()) for key in FIGURES if key in group and group[key].notna().all()},
-            solved=int((group[column] >= value).sum()) if known else None,
+            figures={key: float(group[key].mean()) for key in FIGURES if _complete(group, key)},
+            perplexity=Estimate.mean(group["after/perplexity"].tolist())
+            if _complete(group, "after/perplexity")
+            else None,
+            steps_before=float(group["env_steps_before"].fillna(0).mean()) if "env_steps_before" in group else 0.0,
+            solved=int((group[column] >= value).sum()) if _complete(group, column) else None,
             steps=_steps(group),
             better=Estimate.improvement([own], [returns[reference]]) if compared else None,
         )
     return made
 
 
+def _complete(group: DataFrame, column: str) -> bool:
+    """Whether every seed has a value there."""
+    return column in group and bool(group[column].notna().all())
+
+
 def _steps(group: DataFrame) -> TimeToEvent | None:
     reached, censored = (group[name].dropna().tolist() for name in ("steps_to_threshold", "censored_at"))
     return time_to_event(reached, censored) if reached or censored else None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a method's training takes on one task, means over seeds (docs/ledger.md).
+
+    Attributes:
+        steps: Environment steps, those of what it starts from left out.
+        flops: Operations of its forward and backward passes.
+        saved: Share of the plain loop's operations that were not spent; 0 where there is no plain loop.
+        seconds: Of the training, as the machine was.
+    """
+
+    steps: float
+    flops: Estimate
+    saved: float
+    seconds: Estimate
+
+
+def estimate_costs(results: DataFrame, task: str) -> dict[str, Cost]:
+    """The costs of each method whose finished cells were all trained, and accounted for."""
+    columns = ["env_steps", "ledger/flops", "ledger/saved", "ledger/seconds"]
+    made = {}
+    for name, group in results[results.task == task].groupby("method", sort=False):
+        if all(_complete(group, column) for column in columns):
+            steps, flops, saved, seconds = (group[column].tolist() for column in columns)
+            made[str(name)] = Cost(
+                float(np.mean(steps)), Estimate.mean(flops), float(np.mean(saved)), Estimate.mean(seconds)
+            )
+    return made
 
 
 def normalised(results: DataFrame, scores: dict[str, Scores]) -> dict[str, list[list[float]]]:

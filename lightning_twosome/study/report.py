@@ -14,7 +14,7 @@ from lightning_twosome.report.content import Level
 from lightning_twosome.statistics import TimeToEvent
 from lightning_twosome.study.cells import Cell
 from lightning_twosome.study.definition import Study
-from lightning_twosome.study.estimates import Estimate, MethodEstimates, estimate_task, normalised
+from lightning_twosome.study.estimates import Estimate, MethodEstimates, estimate_costs, estimate_task, normalised
 from lightning_twosome.study.figures import draw_curves, draw_forest
 from lightning_twosome.study.tables import curves, results, without_curves
 
@@ -58,6 +58,7 @@ def write_report(study: Study, cells: list[Cell], command: str, x: str) -> list[
         lines += [f"## {task}", "", *_task_table(methods, study), "", *_command(command)]
         lines += _forgotten(table[table.task == task], command)
     lines += _across(study, table, command)
+    lines += _costs(study, table, command)
     for name, file in drawn.items():
         title = f"Evaluations over {axis_label(x)}" + (f": {name}" if name else "")
         lines += [f"## {title}", "", f"![{title}]({file.name})", "", *_command(command)]
@@ -77,7 +78,8 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
         f"are 95 % percentile bootstrap intervals over seeds, stratified over tasks. Solved: seeds whose final "
         f"{column} is at least {study.threshold.value:g}. Steps: environment steps until an evaluation during training "
         "reached it, median by Kaplan and Meier's estimate and mean up to the longest run; seeds that never did are "
-        f"censored. Better: probability that a seed has a higher return than one of {study.reference}.",
+        "censored, and + stands before the steps of what a method starts from. "
+        f"Better: probability that a seed has a higher return than one of {study.reference}.",
         "",
     ]
     missing = [cell.label for cell in cells if not cell.done]
@@ -88,7 +90,8 @@ def _introduction(study: Study, cells: list[Cell], column: str) -> list[str]:
 
 
 def _left_out(without: list[tuple[str, str]]) -> list[str]:
-    names = "; ".join(f"{task} / {method}" for task, method in without)
+    tasks = dict.fromkeys(task for task, _ in without)
+    names = "; ".join(f"{task} / {', '.join(method for one, method in without if one == task)}" for task in tasks)
     return [f"Taken from tables without curves, and so without a line in their figures: {names}.", ""] if names else []
 
 
@@ -105,9 +108,10 @@ def _task_table(methods: dict[str, MethodEstimates], study: Study) -> list[str]:
         row = [name, str(one.seeds), *(_estimate(part, one.seeds) for part in (one.mean, one.iqm))]
         row += [_number(None if (best := get("optimum")) is None else best - one.mean.value)] if regret else []
         row += [_percent(get("success")), _number(get("greedy_return")), _percent(get("greedy_success"))]
-        row += ["" if one.solved is None else f"{one.solved}/{one.seeds}", *_steps(one.steps)]
-        before, after = get("before/perplexity"), get("after/perplexity")
-        row.append("" if before is None or after is None else f"{before:.2f}, {after:.2f}")
+        row += ["" if one.solved is None else f"{one.solved}/{one.seeds}", *_steps(one.steps, one.steps_before)]
+        before = get("before/perplexity")
+        known = before is not None and one.perplexity is not None
+        row.append(f"{before:.2f}, {_estimate(one.perplexity, one.seeds, 2)}" if known else "")
         row += [_number(get("forgetting/mean_loss"))] if forgetting else []
         row.append("reference" if name == study.reference else _estimate(one.better, one.seeds, 2))
         rows.append(row)
@@ -146,8 +150,41 @@ def _across(study: Study, table: DataFrame, command: str) -> list[str]:
         better = None if other is None or name == study.reference else Estimate.improvement(values, other)
         cell = "reference" if name == study.reference else _interval(better, 2)
         rows.append([name, str(sum(map(len, values))), _interval(Estimate.interquartile(values)), cell])
-    text = "Scores are (return - random) / (optimum - random); all tasks weigh alike in the probability."
+    text = "Scores are (return - random) / (optimum - random); runs weigh alike in the IQM, tasks in the probability."
+    missing = [name for name in study.methods if name not in methods and (table.method == name).any()]
+    text += f" Not run on all of these tasks: {'; '.join(missing)}." if missing else ""
     return ["## Across tasks", "", text, "", *markdown_table(["method", "runs", "score, IQM", "better"], rows), "", *_command(command)]  # fmt: skip # noqa: E501
+
+
+def _costs(study: Study, table: DataFrame, command: str) -> list[str]:
+    """What training takes, where the ledger has it."""
+    rows = [
+        [
+            task,
+            name,
+            f"{cost.steps:.0f}",
+            _scaled(cost.flops, 1e12),
+            f"{cost.saved:.1%}" if cost.saved else "",
+            _scaled(cost.seconds, 1),
+        ]
+        for task in study.tasks
+        for name, cost in estimate_costs(table, task).items()
+    ]
+    if not rows:
+        return []
+    text = (
+        "Of the training, means over seeds. Saved: share of the plain loop's operations that were not spent "
+        "(docs/ledger.md). Seconds are of the machines as they were, and say little where others used them too."
+    )
+    columns = ["task", "method", "environment steps", "TFLOP", "saved", "seconds"]
+    return ["## Cost", "", text, "", *markdown_table(columns, rows), "", *_command(command)]
+
+
+def _scaled(estimate: Estimate, unit: float) -> str:
+    """Three digits that count."""
+    parts = (part / unit for part in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (f"{part:.0f}" if part >= 1000 else f"{part:.3g}" for part in parts)
+    return f"{value} [{low}, {high}]"
 
 
 def _forests(study: Study, estimates: dict[str, dict[str, MethodEstimates]], folder: Path) -> dict[str, Path]:
@@ -194,16 +231,17 @@ def _interval(estimate: Estimate | None, digits: int = 3) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _steps(steps: TimeToEvent | None) -> list[str]:
+def _steps(steps: TimeToEvent | None, before: float) -> list[str]:
     """Median, and mean with its interval over seeds, where there are several."""
     if steps is None:
         return ["", ""]
     censored = f" ({steps.censored} censored)" if steps.censored else ""
-    bound = "≥ " if steps.censored else ""
+    bound = "≥ " if steps.lower_bound else ""
     low, high = steps.interval
     interval = f" [{low:.0f}, {high:.0f}]" if steps.reached + steps.censored > 1 else ""
     median = f"> {steps.horizon:.0f}" if steps.median is None else f"{steps.median:.0f}"
-    return [median + censored, f"{bound}{steps.restricted_mean:.0f}{interval}"]
+    own = [median + censored, f"{bound}{steps.restricted_mean:.0f}{interval}"]
+    return [f"{text} + {before:.0f}" if before else text for text in own]
 
 
 def _number(value: float | None) -> str:
