@@ -113,6 +113,16 @@ def test_the_affordance_is_learned_and_makes_the_policy_better():
     assert all(torch.equal(p, frozen[name]) for name, p in module.agent.model.named_parameters())
 
 
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_without_an_actor(algorithm):
+    limited = {"gradient_clip_val": 1e-4, "gradient_clip_algorithm": algorithm}
+    module, gradients = saycan(affordance="learned"), []
+    module.on_before_zero_grad = lambda optimizer: gradients.extend(p.grad for p in module.critic_parameters())
+    toys.trainer(max_epochs=1, max_steps=2, **limited).fit(module, toys.data(Stuck))
+    seen = [gradient for gradient in gradients if gradient is not None]
+    assert seen and all(0 < float(gradient.abs().max()) <= 1.01e-4 for gradient in seen)
+
+
 def test_a_checkpoint_keeps_the_affordance(tmp_path):
     module = saycan(affordance="learned")
     trainer = toys.trainer(max_epochs=1)

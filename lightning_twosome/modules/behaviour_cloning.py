@@ -20,7 +20,8 @@ from lightning_twosome.agent import CriticInput, Normalization
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.modules.language_model_policy import LanguageModelPolicy
-from lightning_twosome.modules.learner import Bounds, LearningModule
+from lightning_twosome.modules.learner import LearningModule
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.rollout import Policy
 from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import State, TextVectorEnv
@@ -62,8 +63,9 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
 
     METHOD = "that imitates an environment's expert by scoring the texts of its valid actions"
     RANGES: ClassVar[Mapping[str, Bounds]] = {
-        "gamma": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None), "value_coef": (0, None),
-        "return_window": (1, None), "token_budget": (1, None), "max_skipped_updates": (1, None),
+        **LanguageModelPolicy.RANGES,
+        "actor_lr": (0, None), "critic_lr": (0, None), "value_coef": (0, None), "return_window": (1, None),
+        "token_budget": (1, None), "max_skipped_updates": (1, None),
     }  # fmt: skip
 
     def __init__(

@@ -19,7 +19,8 @@ from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.evaluation import uniform_policy
 from lightning_twosome.language_model import LanguageModelConfig
-from lightning_twosome.modules.learner import Bounds, LearningModule
+from lightning_twosome.modules.learner import LearningModule
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.modules.zero_shot import FrozenPolicy
 from lightning_twosome.rollout import Policy, Rollout
 from lightning_twosome.samples import Samples
@@ -57,7 +58,8 @@ class SayCan(FrozenPolicy, LearningModule):
     """
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
-        "gamma": (0, 1), "affordance_lr": (0, None), "return_window": (1, None), "token_budget": (1, None),
+        **FrozenPolicy.RANGES,
+        "affordance_lr": (0, None), "return_window": (1, None), "token_budget": (1, None),
         "max_skipped_updates": (1, None),
     }  # fmt: skip
 
@@ -82,6 +84,7 @@ class SayCan(FrozenPolicy, LearningModule):
         super().__init__(gamma, 1.0, return_window, METRICS)
         self.save_hyperparameters(ignore=["language_model"])
         self.check_ranges()
+        self.check_widths("affordance_hidden")
         self.describe_language_model(language_model)
         if affordance not in ("offered", "learned"):
             raise UserError(f"model.affordance is {affordance!r}; it must be 'offered' or 'learned'.")
