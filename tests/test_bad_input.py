@@ -234,6 +234,7 @@ OTHER = [
     ("validate-no-checkpoint", "validate --config @/quick.yaml --run_dir @/none --ckpt_path last", "ckpt_path='last' finds no checkpoint in '@/none': train first"),
     ("validate-gamma", "validate --config @/quick.yaml --model lightning_twosome.ZeroShot --model.gamma 7", "model.gamma is 7.0; it must be between 0 and 1"),
     ("validate-budget", "validate --config @/quick.yaml --model lightning_twosome.ZeroShot --model.token_budget 0", "model.token_budget is 0; it must be"),
+    ("validate-affordance", "validate --config @/quick.yaml --model lightning_twosome.SayCan --model.affordance learned", "SayCan with model.affordance=learned has not learned it yet: train it by fit and name the checkpoint"),
     ("validate-no-best", "validate --config @/quick.yaml --run_dir @/only-last --ckpt_path best", "but there is one of the name 'last': use --ckpt_path last"),
     ("predict-weights", "predict --config @/quick.yaml --ckpt_path @/model/model.safetensors", "it is no checkpoint of a run"),
     ("test-cut", "test --config @/quick.yaml --ckpt_path @/cut.ckpt", "cut.ckpt' cannot be read safely"),

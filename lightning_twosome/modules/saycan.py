@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lightning_twosome.agent import Normalization
@@ -54,7 +55,7 @@ class SayCan(FrozenPolicy, LearningModule):
         return_window: Episodes over which the training return, that of random play, is averaged.
 
     Raises:
-        UserError: A value is out of range, or "offered" is asked to train.
+        UserError: A value is out of range, "offered" is asked to train, or "learned" to play without.
     """
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
@@ -86,6 +87,7 @@ class SayCan(FrozenPolicy, LearningModule):
         self.check_ranges()
         self.check_widths("affordance_hidden")
         self.describe_language_model(language_model)
+        self._has_learned = False
         if affordance not in ("offered", "learned"):
             raise UserError(f"model.affordance is {affordance!r}; it must be 'offered' or 'learned'.")
 
@@ -97,6 +99,33 @@ class SayCan(FrozenPolicy, LearningModule):
                 "model.affordance to learned."
             )
         super().setup(stage)
+
+    def on_validation_start(self) -> None:
+        """Refuse an affordance of random weights; a checkpoint's are there by now."""
+        random = self.hparams["affordance"] == "learned" and not self._has_learned
+        if random and self.trainer.state.fn != TrainerFn.FITTING:
+            raise UserError(
+                "SayCan with model.affordance=learned has not learned it yet: train it by fit and name the checkpoint, "
+                "as in --ckpt_path last, or set model.affordance to offered."
+            )
+
+    def on_test_start(self) -> None:
+        """The same for ``test``."""
+        self.on_validation_start()
+
+    def on_predict_start(self) -> None:
+        """The same for ``predict``."""
+        self.on_validation_start()
+
+    def on_train_start(self) -> None:
+        """From here on the affordance is a learned one."""
+        super().on_train_start()
+        self._has_learned = True
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint's affordance is a learned one."""
+        super().on_load_checkpoint(checkpoint)
+        self._has_learned = True
 
     def agent_settings(self) -> dict[str, Any]:
         """The affordance stands where other modules have their critic."""
