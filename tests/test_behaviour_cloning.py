@@ -60,6 +60,7 @@ def test_the_expert_acts_and_its_loss_is_the_cross_entropy():
     accuracy = (log_probs.argmax(-1) == batch.actions).float().mean()
     assert trainer.callback_metrics["policy/accuracy"] == accuracy
     torch.testing.assert_close(batch.returns, torch.ones(32))
+    assert toys.unlisted(trainer, "behaviour_cloning.md") == set()
 
 
 def test_the_expert_is_learned_and_exported_as_the_start_of_ppo(tmp_path):

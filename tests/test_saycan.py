@@ -112,6 +112,8 @@ def test_the_affordance_is_learned_and_makes_the_policy_better():
     assert 0.1 < trainer.callback_metrics["affordance/share"] < 0.4, "chance opens one of four"
     assert trainer.callback_metrics["val/undiscounted_return"] == 8 > before["val/undiscounted_return"]
     assert all(torch.equal(p, frozen[name]) for name, p in module.agent.model.named_parameters())
+    assert toys.unlisted(trainer, "saycan.md") == set()
+    assert "value/explained_variance" not in trainer.logged_metrics, "no value is learned"
 
 
 @pytest.mark.parametrize("algorithm", ["norm", "value"])

@@ -187,16 +187,22 @@ class OnPolicyModule(L.LightningModule):
         self.episode_metrics.add_tasks({episode.task for episode in episodes if episode.task is not None})
         self.episode_metrics.update(episodes)
         self.rollout_metrics.reset()
-        self.rollout_metrics.update(
-            {
-                "rollout/unique_decisions": torch.tensor(len(set(samples.decisions)) / len(samples)),
-                # Of decisions, also where their returns are those of each choice in them.
-                "value/explained_variance": explained_variance(
-                    torch.cat([values for *_, values in parts], dim=1).flatten(),
-                    samples.returns.view(len(samples), -1)[:, 0],
-                ),
-            }
-        )
+        values = torch.cat([values for *_, values in parts], dim=1)
+        self.rollout_metrics.update(self.rollout_figures(values.flatten(), samples))
+
+    def rollout_figures(self, values: Tensor, samples: Samples) -> dict[str, Tensor]:
+        """What is logged of a rollout besides its episodes.
+
+        Args:
+            values: Value of each decision [B], of all processes.
+            samples: Those of all processes.
+        """
+        # Of decisions, also where their returns are those of each choice in them.
+        returns = samples.returns.view(len(samples), -1)[:, 0]
+        return {
+            "rollout/unique_decisions": torch.tensor(len(set(samples.decisions)) / len(samples)),
+            "value/explained_variance": explained_variance(values, returns),
+        }
 
     @property
     def _world_size(self) -> int:

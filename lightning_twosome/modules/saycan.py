@@ -163,6 +163,12 @@ class SayCan(FrozenPolicy, LearningModule):
         samples.returns, samples.advantages = effects.flatten(), known.flatten()
         return samples
 
+    def rollout_figures(self, values: Tensor, samples: Samples) -> dict[str, Tensor]:
+        """Without the explained variance, since no value of a state is learned."""
+        figures = super().rollout_figures(values, samples)
+        del figures["value/explained_variance"]
+        return figures
+
     def training_step(self, batch: Samples, batch_idx: int) -> Tensor:
         """Cross-entropy between the affordance of the taken actions and whether they had an effect."""
         texts = [can_be_done(d, int(action)) for d, action in zip(batch.decisions, batch.actions, strict=True)]
