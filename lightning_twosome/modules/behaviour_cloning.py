@@ -103,7 +103,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
 
     def rollout_policy(self, env: TextVectorEnv) -> Policy:
         """The expert."""
-        return ExpertPolicy(env, self)
+        return ExpertPolicy(env, self, self.gamma)
 
     def training_step(self, batch: Samples, batch_idx: int) -> Tensor:
         """Cross-entropy of the expert's actions and the critic's squared error."""
@@ -136,16 +136,18 @@ class ExpertPolicy:
     Args:
         env: The environments.
         critic: Gives the values.
+        gamma: Discount per primitive step, for experts whose choice depends on it.
     """
 
-    def __init__(self, env: TextVectorEnv, critic: Policy) -> None:
+    def __init__(self, env: TextVectorEnv, critic: Policy, gamma: float) -> None:
         self.env = env
         self.critic = critic
+        self.gamma = gamma
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """0 for the expert's action, ``-inf`` for all others [B, K]."""
         table = torch.full((len(states), max(len(state.decision.actions) for state in states)), -torch.inf)
-        for row, action in enumerate(self.env.expert_actions()):
+        for row, action in enumerate(self.env.expert_actions(self.gamma)):
             table[row, action] = 0.0
         return table
 
