@@ -123,8 +123,7 @@ def play_expert(environment: gym.Env, episode_seeds: Sequence[int], gamma: float
         UserError: The environment has no scripted agent.
         EnvironmentFailure: It raised.
     """
-    expert = getattr(environment.unwrapped, "expert_action", None)
-    if expert is None:
+    if not hasattr(environment.unwrapped, "expert_action"):
         raise UserError(
             f"{type(environment.unwrapped).__name__} has no expert_action(), the choice of a scripted agent."
         )
@@ -134,7 +133,7 @@ def play_expert(environment: gym.Env, episode_seeds: Sequence[int], gamma: float
         episode, ended = Episode(seed), False
         env.reset({0: seed})
         while not ended:
-            (transition,) = env.step([int(expert())])
+            (transition,) = env.step(env.expert_actions(gamma))
             episode.record(transition, gamma)
             ended = transition.terminated or transition.truncated
         episodes.append(episode)

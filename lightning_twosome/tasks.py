@@ -23,6 +23,7 @@ from gymnasium.envs.registration import EnvSpec
 
 from lightning_twosome.environment_ids import make_by_id
 from lightning_twosome.errors import UserError
+from lightning_twosome.experts import expert_action
 
 TASK_STREAM = 1
 
@@ -172,10 +173,9 @@ class MixtureEnv(gym.Env[Any, Any]):
         observation, reward, terminated, truncated, info = self.current.step(action)
         return observation, reward, terminated, truncated, info | {"task": self.tasks[self._current].label}
 
-    def expert_action(self) -> int:
+    def expert_action(self, gamma: float = 0.99) -> int:
         """What the scripted agent of the episode's task does."""
-        environment: Any = self.current.unwrapped
-        return environment.expert_action()
+        return expert_action(self.current, gamma)
 
     def render(self) -> Any:
         """The picture of the episode's task."""

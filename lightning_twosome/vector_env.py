@@ -33,6 +33,7 @@ from lightning_twosome.environment_failure import (
     say_raised,
 )
 from lightning_twosome.errors import UserError
+from lightning_twosome.experts import expert_action
 
 Vectorization = Literal["sync", "async"]
 
@@ -116,6 +117,13 @@ class Reporter(gym.Wrapper):
             return 0, 0.0, False, False, {"report": Raised(error, self.name)}
         reward = sum(transition.step_rewards)
         return 0, reward, transition.terminated, transition.truncated, {"report": transition}
+
+    def expert_action(self, gamma: float) -> int | Raised:
+        """What the environment's own scripted agent does in its state."""
+        try:
+            return expert_action(self.env, gamma)
+        except (Exception, SystemExit) as error:
+            return Raised(error, self.name)
 
     def _start(self, seed: int | None, history: Sequence[int]) -> State:
         prompt, info = self._parts(self.env.reset(seed=seed), "reset", ("prompt", "info"))
@@ -314,14 +322,17 @@ class TextVectorEnv:
             taken.append(int(action))
         return self._reports(lambda: self._env.step(np.asarray(actions))[-1])
 
-    def expert_actions(self) -> list[int]:
+    def expert_actions(self, gamma: float) -> list[int]:
         """What each environment's own scripted agent, ``env.unwrapped.expert_action()``, does in its state.
 
+        Args:
+            gamma: Discount per primitive step, for those whose choice depends on it.
+
         Raises:
-            EnvironmentFailure: The process of an environment died.
+            EnvironmentFailure: An expert raised or its process died.
         """
         environments: Any = self._env
-        return [int(action) for action in self._call(lambda: {"report": environments.call("expert_action")})]
+        return self._reports(lambda: {"report": environments.call("expert_action", gamma)})
 
     def _reports(self, call: Callable[[], dict[str, Any]]) -> list[Any]:
         """What the environments report, or the failure of the first one that raised or died, which ends them all."""

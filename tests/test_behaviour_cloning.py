@@ -7,9 +7,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_twosome import BehaviourCloning, RolloutDataModule
+from lightning_twosome.environment_failure import EnvironmentFailure
 from lightning_twosome.errors import UserError
 from lightning_twosome.export import export_checkpoint, module_of_checkpoint
-from lightning_twosome.tasks import Task
+from lightning_twosome.tasks import MixtureEnv, Task, named
 from lightning_twosome.vector_env import State, TextVectorEnv
 from tests import toys
 
@@ -38,11 +39,28 @@ def solved(**changes):
 def test_every_environment_asks_its_own_expert(vectorization):
     env = TextVectorEnv([Solved, Solved, Solved], vectorization)
     states = env.reset({0: 1, 1: 2, 2: 3})
-    actions = env.expert_actions()
+    actions = env.expert_actions(0.99)
     transitions = env.step(actions)
     env.close()
     assert [states[i].decision.actions[a] for i, a in enumerate(actions)] == ["press blue"] * 3
     assert [t.step_rewards for t in transitions] == [(1.0,)] * 3
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_the_expert_plans_for_the_discount_of_the_module(vectorization):
+    """With the discount 0.1 the salad is not worth its way once the tomato is chopped."""
+    kitchen = Task("twosome/TomatoSalad-v0")
+    env = TextVectorEnv([kitchen.make, partial(MixtureEnv, named([kitchen], "data.env"))], vectorization)
+    for gamma, plan in ((0.99, [0, 2, 4, 0, 1, 3]), (0.1, [0, 2, 4, 0, 0, 0])):
+        states, taken = list(env.reset({0: 0, 1: 0}).values()), []
+        policy = cloning(gamma=gamma).rollout_policy(env)
+        for _ in plan:
+            taken.append(policy.action_log_probs(states).argmax(1).tolist())
+            states = [transition.state for transition in env.step(taken[-1])]
+        assert taken == [[action, action] for action in plan]
+    env.reset({0: 5, 1: 5})
+    with pytest.raises(EnvironmentFailure, match="asked for gamma = 0.0: give one above 0 .*environment 0 after reset"):
+        env.expert_actions(0.0)
 
 
 def test_the_expert_acts_and_its_loss_is_the_cross_entropy():
@@ -60,6 +78,7 @@ def test_the_expert_acts_and_its_loss_is_the_cross_entropy():
     accuracy = (log_probs.argmax(-1) == batch.actions).float().mean()
     assert trainer.callback_metrics["policy/accuracy"] == accuracy
     torch.testing.assert_close(batch.returns, torch.ones(32))
+    assert toys.unlisted(trainer, "behaviour_cloning.md") == set()
 
 
 def test_the_expert_is_learned_and_exported_as_the_start_of_ppo(tmp_path):

@@ -10,6 +10,7 @@ from lightning_twosome.errors import UserError
 from lightning_twosome.evaluation import describe, play_episodes, play_expert, summarize, uniform_policy
 from lightning_twosome.rollout import Episode
 from lightning_twosome.statistics import bootstrap_interval
+from lightning_twosome.tasks import Task
 from lightning_twosome.vector_env import TextVectorEnv
 from tests.toys import Buttons, Corridor, TextPolicy
 
@@ -83,6 +84,8 @@ def test_the_scripted_agent_plays_every_seed_to_its_end():
         assert episode.undiscounted_return == pytest.approx(1 - 0.1 * (6 - start))
     with pytest.raises(UserError, match="Corridor has no expert_action"):
         play_expert(Corridor(), SEEDS, 0.9)
+    kitchen = Task("twosome/TomatoSalad-v0").make()
+    assert [play_expert(kitchen, [0], gamma)[0].success for gamma in (0.99, 0.1)] == [True, False]
 
 
 def test_the_interval_covers_the_mean_and_narrows():

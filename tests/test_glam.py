@@ -1,8 +1,11 @@
 """The GLAM-like setting: joint probabilities, and a value whose loss trains the language model too."""
 
+from inspect import signature
+
 import torch
 import yaml
 
+from lightning_twosome import TwosomePPO
 from lightning_twosome.vector_env import State
 from tests import toys
 from tests.cli_runs import ROOT
@@ -12,6 +15,14 @@ SETTINGS = yaml.safe_load((ROOT / "configs/baselines/glam.yaml").read_text())["m
 
 def glam(**changes):
     return toys.module(**{name: value for name, value in SETTINGS.items() if name != "language_model"} | changes)
+
+
+def test_the_page_names_every_setting_in_which_it_differs_from_twosome():
+    tomato = yaml.safe_load((ROOT / "configs/tomato_salad.yaml").read_text())["model"]["init_args"]
+    defaults = {name: parameter.default for name, parameter in signature(TwosomePPO).parameters.items()}
+    different = {name for name, value in SETTINGS.items() if value != (defaults | tomato)[name]}
+    page = (ROOT / "docs/baselines/glam.md").read_text().partition("## Logged metrics")[0]
+    assert "critic" in different and not [name for name in different if f"`{name}" not in page]
 
 
 def test_the_policy_is_the_softmax_of_joint_log_probabilities():

@@ -39,10 +39,11 @@ ADAPTERS = {
 
 
 def agent(adapter="query and value", name="llama", **settings):
-    """An actor-critic with eager attention, in which PyTorch counts everything."""
+    """An actor-critic with eager attention and eager experts, in which PyTorch counts everything."""
     torch.manual_seed(0)
-    config = tiny_models.ARCHITECTURES[name][0]()
-    model = hf.AutoModelForCausalLM.from_config(config, attn_implementation="eager").requires_grad_(False).eval()
+    eager = dict.fromkeys(("attn_implementation", "experts_implementation"), "eager")
+    model = hf.AutoModelForCausalLM.from_config(tiny_models.ARCHITECTURES[name][0](), **eager)
+    model.requires_grad_(False).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -87,9 +88,9 @@ def test_flops_are_those_that_pytorch_counts(adapter, method):
         assert account.tokens_backward == account.tokens_forward > 0
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gemma2", "gpt-neox"])
+@pytest.mark.parametrize("name", ["gpt2", "gemma2", "gpt-neox", "qwen3", "bloom", "mixtral"])
 def test_other_architectures(name):
-    made = agent("all-linear", name)
+    made = agent("query and value" if name == "mixtral" else "all-linear", name)  # LoRA on experts is not counted
     expected, account = counted(lambda: scores_sum(made), made)
     assert account.flops == pytest.approx(expected, rel=0.02)
 

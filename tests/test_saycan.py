@@ -103,7 +103,8 @@ def test_an_effect_is_an_end_or_another_text():
 def test_the_affordance_is_learned_and_makes_the_policy_better():
     module = saycan(affordance="learned", affordance_lr=2e-2, beta=0.1)  # the random model says nonsense loudly
     data = toys.data(Stuck, num_envs=8, num_steps=17, minibatch_size=34, update_epochs=8)
-    before = toys.trainer(limit_val_batches=1.0).validate(module, data, verbose=False)[0]
+    offered = saycan(beta=0.1)
+    before = toys.trainer(limit_val_batches=1.0).validate(offered, data, verbose=False)[0]
     trainer = toys.trainer(max_epochs=12, limit_val_batches=1.0, check_val_every_n_epoch=12)
     frozen = {name: p.detach().clone() for name, p in module.agent.model.named_parameters()}
     trainer.fit(module, data)
@@ -111,6 +112,18 @@ def test_the_affordance_is_learned_and_makes_the_policy_better():
     assert 0.1 < trainer.callback_metrics["affordance/share"] < 0.4, "chance opens one of four"
     assert trainer.callback_metrics["val/undiscounted_return"] == 8 > before["val/undiscounted_return"]
     assert all(torch.equal(p, frozen[name]) for name, p in module.agent.model.named_parameters())
+    assert toys.unlisted(trainer, "saycan.md") == set()
+    assert "value/explained_variance" not in trainer.logged_metrics, "no value is learned"
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_without_an_actor(algorithm):
+    limited = {"gradient_clip_val": 1e-4, "gradient_clip_algorithm": algorithm}
+    module, gradients = saycan(affordance="learned"), []
+    module.on_before_zero_grad = lambda optimizer: gradients.extend(p.grad for p in module.critic_parameters())
+    toys.trainer(max_epochs=1, max_steps=2, **limited).fit(module, toys.data(Stuck))
+    seen = [gradient for gradient in gradients if gradient is not None]
+    assert seen and all(0 < float(gradient.abs().max()) <= 1.01e-4 for gradient in seen)
 
 
 def test_a_checkpoint_keeps_the_affordance(tmp_path):
@@ -122,6 +135,19 @@ def test_a_checkpoint_keeps_the_affordance(tmp_path):
     assert torch.equal(loaded.log_affordances(states()), module.eval().log_affordances(states()))
     kept = torch.load(tmp_path / "run.ckpt", weights_only=True)["state_dict"]
     assert not [name for name in kept if ".model." in name]
+
+
+def test_an_affordance_must_have_been_learned(tmp_path):
+    module, data = saycan(affordance="learned"), toys.data(Stuck, eval_episodes=2)
+    for play in ("validate", "test", "predict"):
+        with pytest.raises(UserError, match="affordance=learned has not learned it yet.* --ckpt_path last"):
+            getattr(toys.trainer(limit_val_batches=1.0), play)(module, data)
+    trainer = toys.trainer(max_epochs=1, limit_val_batches=1.0, num_sanity_val_steps=1)
+    trainer.fit(module, data)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    assert toys.trainer(limit_val_batches=1.0).validate(module, data, verbose=False)
+    resumed = toys.trainer(limit_val_batches=1.0)
+    assert resumed.validate(saycan(affordance="learned"), data, tmp_path / "run.ckpt", verbose=False)
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,11 @@ def test_first_ratios_are_one(precision, dtype, largest):
     assert len(deviations) == 16 and max(deviations) <= (largest or 0.02)
 
 
-def test_a_stop_by_kl_leaves_weights_and_moments_alone():
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_a_stop_by_kl_leaves_weights_and_moments_alone(algorithm):
     module = toys.module(target_kl=1e-8, actor_lr=0.05)
-    watch = fit(module, toys.data(update_epochs=3, minibatch_size=8), max_epochs=2)
+    clipping = {"gradient_clip_val": 0.5, "gradient_clip_algorithm": algorithm}
+    watch = fit(module, toys.data(update_epochs=3, minibatch_size=8), max_epochs=2, **clipping)
     assert [logged["policy/update_stopped"] for logged in watch.logged] == [1.0, 1.0]
     batches = 6
     for iteration in range(2):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,15 @@ def trainer(folder: Path | str = ".", **changes: Any) -> L.Trainer:
         "num_sanity_val_steps": 0, "limit_val_batches": 0, "log_every_n_steps": 1, "gradient_clip_val": 0.5,
     }  # fmt: skip
     return L.Trainer(**(settings | changes))
+
+
+def unlisted(trainer: L.Trainer, page: str) -> set[str]:
+    """Names that a run has logged and a baseline's page does not list, by name or with their group (``time/...``)."""
+    text = (Path(__file__).resolve().parents[1] / "docs/baselines" / page).read_text(encoding="utf-8")
+    rows = re.findall(r"^\|([^|]*)\|", text.partition("## Logged metrics")[2].partition("\n## ")[0], re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    logged = {name for name in trainer.logged_metrics if "/" in name}
+    return {name for name in logged if not {name, name.partition("/")[0] + "/..."} & listed}
 
 
 def trainable(module: torch.nn.Module) -> dict[str, torch.Tensor]:

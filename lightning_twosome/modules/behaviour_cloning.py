@@ -20,7 +20,8 @@ from lightning_twosome.agent import CriticInput, Normalization
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModelConfig
 from lightning_twosome.modules.language_model_policy import LanguageModelPolicy
-from lightning_twosome.modules.learner import Bounds, LearningModule
+from lightning_twosome.modules.learner import LearningModule
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.rollout import Policy
 from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import State, TextVectorEnv
@@ -62,8 +63,9 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
 
     METHOD = "that imitates an environment's expert by scoring the texts of its valid actions"
     RANGES: ClassVar[Mapping[str, Bounds]] = {
-        "gamma": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None), "value_coef": (0, None),
-        "return_window": (1, None), "token_budget": (1, None), "max_skipped_updates": (1, None),
+        **LanguageModelPolicy.RANGES,
+        "actor_lr": (0, None), "critic_lr": (0, None), "value_coef": (0, None), "return_window": (1, None),
+        "token_budget": (1, None), "max_skipped_updates": (1, None),
     }  # fmt: skip
 
     def __init__(
@@ -101,7 +103,7 @@ class BehaviourCloning(LanguageModelPolicy, LearningModule):
 
     def rollout_policy(self, env: TextVectorEnv) -> Policy:
         """The expert."""
-        return ExpertPolicy(env, self)
+        return ExpertPolicy(env, self, self.gamma)
 
     def training_step(self, batch: Samples, batch_idx: int) -> Tensor:
         """Cross-entropy of the expert's actions and the critic's squared error."""
@@ -134,16 +136,18 @@ class ExpertPolicy:
     Args:
         env: The environments.
         critic: Gives the values.
+        gamma: Discount per primitive step, for experts whose choice depends on it.
     """
 
-    def __init__(self, env: TextVectorEnv, critic: Policy) -> None:
+    def __init__(self, env: TextVectorEnv, critic: Policy, gamma: float) -> None:
         self.env = env
         self.critic = critic
+        self.gamma = gamma
 
     def action_log_probs(self, states: Sequence[State]) -> Tensor:
         """0 for the expert's action, ``-inf`` for all others [B, K]."""
         table = torch.full((len(states), max(len(state.decision.actions) for state in states)), -torch.inf)
-        for row, action in enumerate(self.env.expert_actions()):
+        for row, action in enumerate(self.env.expert_actions(self.gamma)):
             table[row, action] = 0.0
         return table
 

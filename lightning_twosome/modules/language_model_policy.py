@@ -49,13 +49,13 @@ class LanguageModelPolicy(OnPolicyModule):
     actor_critic: ActorCritic | None
 
     def describe_language_model(self, language_model: LanguageModelConfig | str) -> None:
-        """Keep what is to be loaded, with the hyper-parameters, and check the inverse temperature.
+        """Keep what is to be loaded, with the hyper-parameters, and check inverse temperature and critic.
 
         Args:
             language_model: A config, the same as a mapping, or a name.
 
         Raises:
-            UserError: beta is out of range.
+            UserError: beta or a width of the critic is out of range.
         """
         self.language_model_config = LanguageModelConfig.of(language_model)
         self.save_hyperparameters({"language_model": asdict(self.language_model_config)})
@@ -64,9 +64,7 @@ class LanguageModelPolicy(OnPolicyModule):
         beta = self.hparams["beta"]
         if beta != "mean_count" and not (isinstance(beta, int | float) and 0 < beta < math.inf):
             raise UserError(f"model.beta is {beta!r}; it must be a positive number or 'mean_count'.")
-        hidden = self.hparams.get("critic_hidden", ())
-        if any(width < 1 for width in hidden):
-            raise UserError(f"model.critic_hidden is {list(hidden)}; each layer must have a width of at least 1.")
+        self.check_widths("critic_hidden")
 
     def configure_model(self) -> None:
         """Load the language model, put the critic on it, and spread it over processes where a strategy wants that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar
@@ -15,13 +14,11 @@ from torch.optim import AdamW, Optimizer
 
 from lightning_twosome.errors import UserError
 from lightning_twosome.metrics import UpdateMetrics
-from lightning_twosome.modules.on_policy import OnPolicyModule
+from lightning_twosome.modules.on_policy import Bounds, OnPolicyModule
 from lightning_twosome.modules.skipped_updates import SkippedUpdates, gradient_norm, say_why
 from lightning_twosome.processes import gather, own_part_of_sums
 from lightning_twosome.scoring.sharding import average_gradients, clip_gradient_norm
 from lightning_twosome.stopping import Stopped, wanted
-
-Bounds = tuple[float, float | None]
 
 
 class LearningModule(OnPolicyModule):
@@ -43,10 +40,10 @@ class LearningModule(OnPolicyModule):
     """
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
-        "gamma": (0, 1), "gae_lambda": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None),
-        "return_window": (1, None), "max_skipped_updates": (1, None),
+        **OnPolicyModule.RANGES,
+        "gae_lambda": (0, 1), "actor_lr": (0, None), "critic_lr": (0, None), "return_window": (1, None),
+        "max_skipped_updates": (1, None),
     }  # fmt: skip
-    """Lowest and highest value of each numeric hyper-parameter."""
 
     def __init__(self, gamma: float, gae_lambda: float, return_window: int, metrics: Sequence[str]) -> None:
         super().__init__(gamma, gae_lambda, return_window)
@@ -55,18 +52,6 @@ class LearningModule(OnPolicyModule):
         self.kl: float | None = None
         self._losses: list[Tensor] = []
         self._skipped = SkippedUpdates()
-
-    def check_ranges(self) -> None:
-        """Compare the hyper-parameters with :attr:`RANGES`.
-
-        Raises:
-            UserError: One is out of range.
-        """
-        for name, (low, high) in self.RANGES.items():
-            value = self.hparams[name]
-            if value is not None and not (low <= value <= (sys.float_info.max if high is None else high)):
-                bounds = f"at least {low}" if high is None else f"between {low} and {high}"
-                raise UserError(f"model.{name} is {value}; it must be {bounds}.")
 
     # Optimizer
 
@@ -122,10 +107,10 @@ class LearningModule(OnPolicyModule):
         if not gradient_clip_val:
             return
         for parameters in (self.actor_parameters(), self.critic_parameters()):
-            if gradient_clip_algorithm == "value":
-                torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
-            else:
+            if gradient_clip_algorithm != "value":
                 clip_gradient_norm(parameters, gradient_clip_val)
+            elif any(parameter.grad is not None for parameter in parameters):  # else PyTorch raises
+                torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
 
     # An iteration
 

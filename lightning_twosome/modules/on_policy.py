@@ -5,11 +5,12 @@ docs/metrics.md defines each logged name.
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -33,6 +34,8 @@ from lightning_twosome.samples import EpisodeBatch, Samples
 from lightning_twosome.stopping import StopOnSignal, Stopped, wanted
 from lightning_twosome.vector_env import State, TextVectorEnv
 
+Bounds = tuple[float, float | None]
+
 PROGRESS_BAR = ("rollout/return", "rollout/success", "policy/kl", "time/env_steps_per_second")
 
 
@@ -51,6 +54,9 @@ class OnPolicyModule(L.LightningModule):
         ledger: What its runs have cost.
     """
 
+    RANGES: ClassVar[Mapping[str, Bounds]] = {"gamma": (0, 1)}
+    """Lowest and highest value of each numeric hyper-parameter."""
+
     def __init__(self, gamma: float, gae_lambda: float, return_window: int) -> None:
         super().__init__()
         self.gamma = gamma
@@ -64,6 +70,28 @@ class OnPolicyModule(L.LightningModule):
         self.ledger = Ledger()
         self._failure: Failure | None = None
         self._ending: UserError | Stopped | None = None
+
+    def check_ranges(self) -> None:
+        """Compare the hyper-parameters with :attr:`RANGES`.
+
+        Raises:
+            UserError: One is out of range.
+        """
+        for name, (low, high) in self.RANGES.items():
+            value = self.hparams[name]
+            if value is not None and not (low <= value <= (sys.float_info.max if high is None else high)):
+                bounds = f"at least {low}" if high is None else f"between {low} and {high}"
+                raise UserError(f"model.{name} is {value}; it must be {bounds}.")
+
+    def check_widths(self, name: str) -> None:
+        """Look at the widths of hidden layers, where the module has such a hyper-parameter.
+
+        Raises:
+            UserError: One is below 1.
+        """
+        widths = self.hparams.get(name, ())
+        if any(width < 1 for width in widths):
+            raise UserError(f"model.{name} is {list(widths)}; each layer must have a width of at least 1.")
 
     def configure_callbacks(self) -> list[L.Callback]:
         """What keeps :attr:`ledger`, and what guards a run; a subclass adds its own to these.
@@ -159,16 +187,22 @@ class OnPolicyModule(L.LightningModule):
         self.episode_metrics.add_tasks({episode.task for episode in episodes if episode.task is not None})
         self.episode_metrics.update(episodes)
         self.rollout_metrics.reset()
-        self.rollout_metrics.update(
-            {
-                "rollout/unique_decisions": torch.tensor(len(set(samples.decisions)) / len(samples)),
-                # Of decisions, also where their returns are those of each choice in them.
-                "value/explained_variance": explained_variance(
-                    torch.cat([values for *_, values in parts], dim=1).flatten(),
-                    samples.returns.view(len(samples), -1)[:, 0],
-                ),
-            }
-        )
+        values = torch.cat([values for *_, values in parts], dim=1)
+        self.rollout_metrics.update(self.rollout_figures(values.flatten(), samples))
+
+    def rollout_figures(self, values: Tensor, samples: Samples) -> dict[str, Tensor]:
+        """What is logged of a rollout besides its episodes.
+
+        Args:
+            values: Value of each decision [B], of all processes.
+            samples: Those of all processes.
+        """
+        # Of decisions, also where their returns are those of each choice in them.
+        returns = samples.returns.view(len(samples), -1)[:, 0]
+        return {
+            "rollout/unique_decisions": torch.tensor(len(set(samples.decisions)) / len(samples)),
+            "value/explained_variance": explained_variance(values, returns),
+        }
 
     @property
     def _world_size(self) -> int:

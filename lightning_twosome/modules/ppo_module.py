@@ -19,7 +19,8 @@ from torch.optim import Optimizer
 
 from lightning_twosome import ppo
 from lightning_twosome.credit import WholeActions
-from lightning_twosome.modules.learner import Bounds, LearningModule
+from lightning_twosome.modules.learner import LearningModule
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.samples import Samples
 from lightning_twosome.scoring.sharding import plain
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from lightning_twosome.agent import Normalization
@@ -19,7 +20,8 @@ from lightning_twosome.decisions import Decision
 from lightning_twosome.errors import UserError
 from lightning_twosome.evaluation import uniform_policy
 from lightning_twosome.language_model import LanguageModelConfig
-from lightning_twosome.modules.learner import Bounds, LearningModule
+from lightning_twosome.modules.learner import LearningModule
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.modules.zero_shot import FrozenPolicy
 from lightning_twosome.rollout import Policy, Rollout
 from lightning_twosome.samples import Samples
@@ -53,11 +55,12 @@ class SayCan(FrozenPolicy, LearningModule):
         return_window: Episodes over which the training return, that of random play, is averaged.
 
     Raises:
-        UserError: A value is out of range, or "offered" is asked to train.
+        UserError: A value is out of range, "offered" is asked to train, or "learned" to play without.
     """
 
     RANGES: ClassVar[Mapping[str, Bounds]] = {
-        "gamma": (0, 1), "affordance_lr": (0, None), "return_window": (1, None), "token_budget": (1, None),
+        **FrozenPolicy.RANGES,
+        "affordance_lr": (0, None), "return_window": (1, None), "token_budget": (1, None),
         "max_skipped_updates": (1, None),
     }  # fmt: skip
 
@@ -82,7 +85,9 @@ class SayCan(FrozenPolicy, LearningModule):
         super().__init__(gamma, 1.0, return_window, METRICS)
         self.save_hyperparameters(ignore=["language_model"])
         self.check_ranges()
+        self.check_widths("affordance_hidden")
         self.describe_language_model(language_model)
+        self._has_learned = False
         if affordance not in ("offered", "learned"):
             raise UserError(f"model.affordance is {affordance!r}; it must be 'offered' or 'learned'.")
 
@@ -94,6 +99,33 @@ class SayCan(FrozenPolicy, LearningModule):
                 "model.affordance to learned."
             )
         super().setup(stage)
+
+    def on_validation_start(self) -> None:
+        """Refuse an affordance of random weights; a checkpoint's are there by now."""
+        random = self.hparams["affordance"] == "learned" and not self._has_learned
+        if random and self.trainer.state.fn != TrainerFn.FITTING:
+            raise UserError(
+                "SayCan with model.affordance=learned has not learned it yet: train it by fit and name the checkpoint, "
+                "as in --ckpt_path last, or set model.affordance to offered."
+            )
+
+    def on_test_start(self) -> None:
+        """The same for ``test``."""
+        self.on_validation_start()
+
+    def on_predict_start(self) -> None:
+        """The same for ``predict``."""
+        self.on_validation_start()
+
+    def on_train_start(self) -> None:
+        """From here on the affordance is a learned one."""
+        super().on_train_start()
+        self._has_learned = True
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint's affordance is a learned one."""
+        super().on_load_checkpoint(checkpoint)
+        self._has_learned = True
 
     def agent_settings(self) -> dict[str, Any]:
         """The affordance stands where other modules have their critic."""
@@ -130,6 +162,12 @@ class SayCan(FrozenPolicy, LearningModule):
         effects, known = effects_of(rollout)
         samples.returns, samples.advantages = effects.flatten(), known.flatten()
         return samples
+
+    def rollout_figures(self, values: Tensor, samples: Samples) -> dict[str, Tensor]:
+        """Without the explained variance, since no value of a state is learned."""
+        figures = super().rollout_figures(values, samples)
+        del figures["value/explained_variance"]
+        return figures
 
     def training_step(self, batch: Samples, batch_idx: int) -> Tensor:
         """Cross-entropy between the affordance of the taken actions and whether they had an effect."""

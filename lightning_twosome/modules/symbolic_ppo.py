@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from lightning_twosome.agent import orthogonal
 from lightning_twosome.errors import UserError
-from lightning_twosome.modules.learner import Bounds
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.modules.ppo_module import PPOModule
 from lightning_twosome.samples import Samples
 from lightning_twosome.vector_env import State
@@ -95,6 +95,7 @@ class SymbolicPPO(PPOModule):
         super().__init__(gamma, gae_lambda, return_window)
         self.save_hyperparameters()
         self.check_ranges()
+        self.check_widths("hidden")
         self.sizes: Sizes | None = None
         self.actor: nn.Sequential | None = None
         self.critic: nn.Sequential | None = None

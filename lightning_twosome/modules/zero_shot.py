@@ -5,9 +5,9 @@ prompt + actions --frozen model--> log p(action | prompt) [B, K] --normalize, * 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from lightning_twosome.agent import Normalization
 from lightning_twosome.errors import UserError
 from lightning_twosome.language_model import LanguageModel, LanguageModelConfig
 from lightning_twosome.modules.language_model_policy import LanguageModelPolicy
+from lightning_twosome.modules.on_policy import Bounds
 from lightning_twosome.vector_env import State
 
 
@@ -47,8 +48,10 @@ class ZeroShot(FrozenPolicy):
         gamma: Discount per primitive environment step, of the returns that are reported.
 
     Raises:
-        UserError: It is asked to train, or the language model cannot be loaded.
+        UserError: A value is out of range, it is asked to train, or the language model cannot be loaded.
     """
+
+    RANGES: ClassVar[Mapping[str, Bounds]] = {**LanguageModelPolicy.RANGES, "token_budget": (1, None)}
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class ZeroShot(FrozenPolicy):
     ) -> None:
         super().__init__(gamma, gae_lambda=1.0, return_window=1)
         self.save_hyperparameters(ignore=["language_model"])
+        self.check_ranges()
         self.describe_language_model(language_model)
 
     def setup(self, stage: str) -> None:
