@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from lightning_twosome.study.cells import Cell, make_cells
 from lightning_twosome.study.definition import Study, load_study
@@ -39,6 +40,16 @@ def small_study(folder: Path, output: str = "study", text: str = STUDY) -> Path:
     path = folder / f"{output}.yaml"
     path.write_text(text.format(output=folder / output))
     return path
+
+
+def write_study(folder: Path, **changes: object) -> Study:
+    """A study of two tasks and two methods, with these keys in the place of its own; ``...`` leaves one out."""
+    content = {"seeds": [0], "tasks": {"A": {}, "B": {}}, "methods": {"x": None, "y": {}}} | changes
+    path = folder / "some.yaml"
+    path.write_text(
+        yaml.safe_dump({name: value for name, value in content.items() if value is not ...}, sort_keys=False)
+    )
+    return load_study(path)
 
 
 def read(path: Path) -> tuple[Study, list[Cell]]:

@@ -27,6 +27,7 @@ from lightning_twosome.study.definition import Layer, Method, Study
 PACKAGED = Path(next(iter(lightning_twosome.configs.__path__)))
 STATE_FILE, CONFIG_FILE, LOG_FILE, LOCK_FILE = "cell.json", "cell.yaml", "log.txt", "cell.lock"
 EXPORTED = "exported"
+LANGUAGE_MODEL = "model.init_args.language_model"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _make(
     ]
     measured = study.forgetting if chosen.forgetting is None else chosen.forgetting
     files += [PACKAGED / "callbacks/forgetting.yaml"] if measured and chosen.command == "fit" else []
-    settings = {_full(key): value for layer in layers for key, value in layer.set.items()}
+    settings = _layered([layer.set for layer in layers])
     before = made.get((task, chosen.after, seed)) if chosen.after else None
     if chosen.after and before is None:
         raise UserError(f"methods.{method}.after is {chosen.after!r}, which is not run on {task!r} with seed {seed}.")
@@ -144,8 +145,9 @@ def _make(
         "after": before.hash if before else None,
     }  # fmt: skip
     if before is not None:  # where it lies is not what it is
-        start = {"name": str(before.folder / EXPORTED), "lora": None}
-        settings = {**settings, "model.init_args.language_model": start}
+        for layer in layers[1:]:
+            _check_start(method, chosen.after, layer.set)
+        settings = _starting(settings, before.folder / EXPORTED)
     return Cell(
         task=task, method=method, seed=seed, folder=_folder(study, task, method, seed), command=chosen.command,
         configs=tuple(files), set=settings, episodes=study.evaluation.episodes,
@@ -182,6 +184,39 @@ def find_config(name: str, place: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise UserError(f"The config {name!r} is neither in {str(place)!r} nor among the package's configs.")
+
+
+def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings of which a stronger layer's take the place of weaker ones: of the same key, and of those inside it.
+
+    So what stands further down is inside of what stands above it, or has nothing to do with it.
+
+    Args:
+        layers: From weak to strong; in each of them a key inside of another is the stronger one.
+    """
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in sorted(layer.items(), key=lambda setting: _full(setting[0]).count(".")):
+            name = _full(key)
+            settings = {other: kept for other, kept in settings.items() if not f"{other}.".startswith(f"{name}.")}
+            settings[name] = value
+    return settings
+
+
+def _check_start(method: str, after: str | None, settings: Mapping[str, Any]) -> None:
+    taken = (LANGUAGE_MODEL, f"{LANGUAGE_MODEL}.name", f"{LANGUAGE_MODEL}.lora")
+    for key in settings:
+        if _full(key) in taken or _full(key).startswith(f"{taken[-1]}."):
+            raise UserError(
+                f"methods.{method} sets {key}, and it starts after {after!r}, whose name and lora it takes: leave the "
+                "key out, or set others alone, such as model.language_model.dtype."
+            )
+
+
+def _starting(settings: Mapping[str, Any], exported: Path) -> dict[str, Any]:
+    """The settings with the language model that another cell has exported."""
+    kept = {key: value for key, value in settings.items() if key != LANGUAGE_MODEL or isinstance(value, Mapping)}
+    return _layered([kept, {f"{LANGUAGE_MODEL}.name": str(exported), f"{LANGUAGE_MODEL}.lora": None}])
 
 
 def _full(key: str) -> str:

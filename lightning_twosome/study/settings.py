@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _written(path: Path, content: Mapping[str, Any]) -> Path:
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; values stay as they are, since all cells share those of the study."""
     nested: dict[str, Any] = {}
     for key, value in settings.items():
         *folders, name = key.split(".")
@@ -119,7 +120,7 @@ def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(folder, {})
             if not isinstance(place, dict):
                 raise UserError(f"set.{key} is inside of what another key of set sets whole.")
-        place[name] = value
+        place[name] = deepcopy(value)
     return nested
 
 
