@@ -58,6 +58,15 @@ def read(path: Path) -> tuple[Study, list[Cell]]:
     return study, make_cells(study, path.parent)
 
 
+def finish(cells: list[Cell]) -> None:
+    """As if they had run."""
+    for cell in cells:
+        cell.write_state("done", row={"env_steps": 24, "return": 0.5 + cell.seed, "success": 1.0})
+        (cell.folder / "metrics.csv").write_text("step,val/return\n24,0.5\n")
+        (cell.folder / "checkpoints").mkdir()
+        (cell.folder / "checkpoints/last.ckpt").write_text(cell.label)
+
+
 def tables(folder: Path) -> dict[str, pd.DataFrame]:
     """Both tables of a study's folder without times."""
     results, curves = (pd.read_csv(folder / f"{name}.csv") for name in ("results", "curves"))

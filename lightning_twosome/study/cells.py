@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,11 +68,7 @@ class Cell:
 
     def state(self) -> dict[str, Any]:
         """What is known of it from its file; empty before it is begun."""
-        try:
-            found: dict[str, Any] = json.loads((self.folder / STATE_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return found
+        return read_state(self.folder)
 
     def write_state(self, status: str, **more: Any) -> None:
         """Write its file in one step, so that a kill leaves the old one or the new one."""
@@ -85,12 +82,45 @@ class Cell:
         state = self.state()
         return state.get("status") == "done" and state["hash"] == self.hash
 
+    @property
+    def changed(self) -> bool:
+        """Whether it was begun with other settings."""
+        return self.state().get("hash", self.hash) != self.hash
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the file, then put it in its place."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     beside.write_bytes(content)
     beside.replace(path)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What the file of the cell in a folder says; nothing where there is none.
+
+    Raises:
+        UserError: It is broken.
+    """
+    path = folder / STATE_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:  # no JSON, or no text
+        found = None
+    whole = isinstance(found, dict) and isinstance(found.get("hash"), str) and "status" in found
+    if not whole or (found["status"] == "done" and not isinstance(found.get("row"), dict)):
+        raise UserError(f"{str(path)!r} is broken: delete the folder {str(folder)!r}, and its cell is run anew.")
+    return dict(found)
+
+
+def empty(folder: Path) -> None:
+    """Delete what a cell has written but its lock; the state goes last, so that no kill leaves a part without it."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == STATE_FILE):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
 
 
 def make_cells(study: Study, place: Path) -> list[Cell]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +41,7 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
     cells = make_cells(study, options.study.parent)
     chosen = _chosen(study, cells, options)
     if options.dry_run:
-        _list(chosen)
+        _list(chosen, options.reuse)
         return 0
     if options.report:
         return _report(study, cells, options)
@@ -97,6 +96,7 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     from lightning_twosome.study.tables import write_tables
 
     write_tables(study, cells)
+    _say_without_steps(study, cells)
     command = ["lightning-twosome", "study", str(options.study), "--report"]
     command += ["--output", options.output] if options.output else []
     command += ["--x", options.x] if options.x != STEPS else []
@@ -108,45 +108,32 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
 def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.Namespace, debug: bool) -> int:
     from lightning_twosome.command_line import speak
     from lightning_twosome.study.display import Display
-    from lightning_twosome.study.reuse import reuse
+    from lightning_twosome.study.preparation import prepare
     from lightning_twosome.study.runner import Runner
-    from lightning_twosome.study.settings import CellSettings
     from lightning_twosome.study.tables import write_tables
 
     speak(debug)
-    _clear_changed(chosen, options.rerun)
-    settings = CellSettings()
-    for folder in options.reuse:
-        taken = reuse(chosen, folder)
-        for cell in taken:
-            settings.write(cell)
-        print(f"{len(taken)} cells are taken from {folder}.")
-    _reopen(chosen)
-    left = [cell for cell in chosen if not cell.done]
-    for cell in left:
-        settings.check_language_model(cell)
-    for cell in left:
-        settings.write(cell)
+    prepare(chosen, options.reuse, options.rerun)
     with Display(chosen, study.processes) as display:
         failed = Runner(chosen, study.processes, display, lambda: write_tables(study, cells)).run()
     write_tables(study, cells)
     for cell, sentence in failed.items():
         print(f"failed: {cell.label}: {sentence} ({cell.folder / 'log.txt'})")
+    _say_without_steps(study, cells)
     done = sum(cell.done for cell in chosen)
     print(f"{done} of {len(chosen)} cells are done; tables in {study.output}/results.csv and curves.csv.")
     return 1 if failed else 0
 
 
-def _reopen(cells: list[Cell]) -> None:
-    """Make room for cells that were taken from tables, without the model that an unfinished cell starts from."""
-    from lightning_twosome.study.cells import EXPORTED
-    from lightning_twosome.study.reuse import starts
+def _say_without_steps(study: Study, cells: list[Cell]) -> None:
+    from lightning_twosome.study.tables import without_steps
 
-    needed = starts(cells)
-    for cell in cells:
-        if cell.done and cell.folder in needed and not (cell.folder / EXPORTED).is_dir():
-            print(f"{cell.label} is run again: its model is needed, and it was taken from tables.")
-            shutil.rmtree(cell.folder)
+    if found := without_steps(study, cells):
+        threshold = f"{study.threshold.metric} {study.threshold.value:g}"
+        print(
+            f"{len(found)} cells, such as {found[0].label}, have no steps to {threshold}: they were taken from tables "
+            "with another threshold, and without curves to find it in."
+        )
 
 
 def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
@@ -171,21 +158,13 @@ def _matching(flag: str, patterns: list[str] | None, names: list[str]) -> list[s
     return [name for name in names if patterns is None or any(fnmatch(name, pattern) for pattern in patterns)]
 
 
-def _list(cells: list[Cell]) -> None:
+def _list(cells: list[Cell], folders: list[Path]) -> None:
+    from lightning_twosome.study.preparation import check
+    from lightning_twosome.study.reuse import plan
+    from lightning_twosome.study.settings import CellSettings
+
     for number, cell in enumerate(cells, start=1):
-        state = cell.state()
-        status = state.get("status", "to do") if state.get("hash", cell.hash) == cell.hash else "settings have changed"
+        status = "settings have changed" if cell.changed else cell.state().get("status", "to do")
         print(f"{number:4} {cell.label}: {status}")
     print(f"{sum(cell.done for cell in cells)} of {len(cells)} cells are done.")
-
-
-def _clear_changed(cells: list[Cell], rerun: bool) -> None:
-    """Make room for cells whose settings have changed, if that is wanted."""
-    changed = [cell for cell in cells if cell.state().get("hash", cell.hash) != cell.hash]
-    if changed and not rerun:
-        raise UserError(
-            f"{len(changed)} of {len(cells)} cells have been run with other settings, such as {changed[0].label}: "
-            "--rerun runs them again, --output FOLDER leaves them as they are."
-        )
-    for cell in changed:
-        shutil.rmtree(cell.folder)
+    check(cells, plan(cells, folders), CellSettings())

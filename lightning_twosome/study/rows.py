@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning_twosome.evaluation import summarize
 from lightning_twosome.rollout import Episode
-from lightning_twosome.study.cells import STATE_FILE, Cell
+from lightning_twosome.study.cells import Cell, read_state
 from lightning_twosome.tasks import best_possible_return
 
 METRICS_FILE = "metrics.csv"  # of Lightning's CSV logger
@@ -35,7 +35,7 @@ def cell_row(cell: Cell, module: Any, data: Any, trainer: Any) -> dict[str, Any]
     row |= _before_and_after(cell.folder / "before_and_after.json")
     row.setdefault("optimum", best_possible_return(data.make_env(), module.gamma))
     if cell.after is not None:
-        row["env_steps_before"] = json.loads((cell.after / STATE_FILE).read_text(encoding="utf-8"))["row"]["env_steps"]
+        row["env_steps_before"] = read_state(cell.after)["row"]["env_steps"]
     logged = read_metrics(cell.folder)
     for name in sorted({name for line in logged for name in line}):
         if any(fnmatch(name, pattern) for pattern in LAST):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -79,16 +79,27 @@ class CellSettings:
             task.make().close()
         return config
 
-    def check_language_model(self, cell: Cell) -> None:
-        """Read the tokenizer of the cell's language model, so that a missing one is told before any cell runs.
+    def check(self, cells: Sequence[Cell], others: Iterable[Cell]) -> None:
+        """Check all that can be known before any cell runs.
 
-        A cell that starts from another has its model once that is done.
+        Args:
+            cells: Those that are to be run.
+            others: Those that they start from are among them.
 
         Raises:
-            UserError: There is no such model, or it is of no use here.
+            UserError: A config is wrong, a language model is missing, or a cell cannot start from another.
         """
+        places = {cell.folder: cell for cell in others}
+        for cell in cells:
+            if cell.after is None:
+                self._check_language_model(cell)
+            else:
+                self._check_start(cell, places[cell.after])
+
+    def _check_language_model(self, cell: Cell) -> None:
+        """Read the tokenizer of the cell's language model, so that a missing one is told before any cell runs."""
         described = self.of(cell)["model"]["init_args"].get("language_model")
-        if described is None or cell.after is not None:
+        if described is None:
             return
         name, revision = (described, None) if isinstance(described, str) else (described["name"], described["revision"])
         if (name, revision) in self._models:
@@ -98,6 +109,16 @@ class CellSettings:
         except UserError as error:
             raise UserError(f"{cell.task} / {cell.method}: {one_sentence(error)}") from error
         self._models.add((name, revision))
+
+    def _check_start(self, cell: Cell, before: Cell) -> None:
+        """What turns scores into probabilities stays, or another policy would be trained on than was learned."""
+        own, learned = (self.of(one)["model"]["init_args"] for one in (cell, before))
+        for name in ("normalization", "beta"):
+            if name in own and name in learned and own[name] != learned[name]:
+                raise UserError(
+                    f"{cell.task} / {cell.method}: model.{name} is {own[name]!r}, and {before.method!r}, which it "
+                    f"starts after, has {learned[name]!r}: set both to the same value."
+                )
 
     def write(self, cell: Cell) -> None:
         """Write the cell's config into its folder."""
