@@ -14,16 +14,18 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import lightning_twosome.configs
+from lightning_twosome.config_files import check_config_file
 from lightning_twosome.errors import UserError
-from lightning_twosome.study.definition import Layer, Method, Study
+from lightning_twosome.study.definition import Layer, Study
 
 PACKAGED = Path(next(iter(lightning_twosome.configs.__path__)))
 STATE_FILE, CONFIG_FILE, LOG_FILE, LOCK_FILE = "cell.json", "cell.yaml", "log.txt", "cell.lock"
@@ -135,6 +137,7 @@ def make_cells(study: Study, place: Path) -> list[Cell]:
     """
     _check_folders([*study.tasks], "tasks")
     _check_folders([*study.methods], "methods")
+    _check_folders([*study.panels], "panels")
     seeds = {name: study.seeds if task.seeds is None else task.seeds for name, task in study.tasks.items()}
     longest = max(map(len, seeds.values()))
     wanted = [
@@ -142,20 +145,23 @@ def make_cells(study: Study, place: Path) -> list[Cell]:
         for turn in range(longest)
         for task in study.tasks
         for method in study.methods
-        if turn < len(seeds[task]) and _makes_sense(study.methods[method], task)
+        if turn < len(seeds[task]) and study.methods[method].runs_on(task)
     ]
     made: dict[tuple[str, str, int], Cell] = {}
+    read = cache(_read_config)
     for key in sorted(wanted, key=lambda key: study.methods[key[1]].after is not None):
-        made[key] = _make(study, place, *key, made)
+        made[key] = _make(study, place, *key, made, read)
     return [made[key] for key in wanted]
 
 
-def _makes_sense(method: Method, task: str) -> bool:
-    return (method.only is None or task in method.only) and task not in method.exclude
-
-
 def _make(
-    study: Study, place: Path, task: str, method: str, seed: int, made: Mapping[tuple[str, str, int], Cell]
+    study: Study,
+    place: Path,
+    task: str,
+    method: str,
+    seed: int,
+    made: Mapping[tuple[str, str, int], Cell],
+    read: Callable[[Path], Any],
 ) -> Cell:
     chosen, world = study.methods[method], study.tasks[task]
     layers: list[Layer] = [world, chosen, *([chosen.per_task[task]] if task in chosen.per_task else [])]
@@ -169,7 +175,7 @@ def _make(
     if chosen.after and before is None:
         raise UserError(f"methods.{method}.after is {chosen.after!r}, which is not run on {task!r} with seed {seed}.")
     identity = {
-        "configs": [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files],
+        "configs": [read(file) for file in files],
         "set": settings,
         "seed": seed, "command": chosen.command, "episodes": study.evaluation.episodes,
         "after": before.hash if before else None,
@@ -201,7 +207,14 @@ def _check_folders(names: Sequence[str], axis: str) -> None:
     for name in names:
         other = taken.setdefault(slug(name), name)
         if other != name:
-            raise UserError(f"{axis} {other!r} and {name!r} have the same folder {slug(name)!r}; rename one of them.")
+            raise UserError(
+                f"{axis} {other!r} and {name!r} have the same name {slug(name)!r} as files; rename one of them."
+            )
+
+
+def _read_config(file: Path) -> Any:
+    check_config_file(str(file))
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def find_config(name: str, place: Path) -> Path:

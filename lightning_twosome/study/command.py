@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.errors import UserError
-from lightning_twosome.ledger.axis import STEPS
+from lightning_twosome.ledger.axis import STEPS, check_axis
 from lightning_twosome.study.definition import Study, load_study
+from lightning_twosome.study.names import matching
+from lightning_twosome.trainer_settings import check_processes
 
 if TYPE_CHECKING:
     from lightning_twosome.study.cells import Cell
@@ -27,9 +28,13 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
     Returns:
         The exit code: 1 where a cell has failed, 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_axis(options.x, "--x")
     if options.report:
-        _refuse_selection(options)
+        _refuse_selection(options, parser)
+    elif options.x != STEPS:
+        raise UserError(f"--x {options.x} is for the curves of the report: give --report with it, or leave it out.")
     from lightning_twosome.study.cells import make_cells
 
     study = load_study(options.study)
@@ -38,6 +43,7 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
         study.processes = options.processes
     if study.processes < 1:
         raise UserError(f"--processes is {study.processes}; it must be at least 1.")
+    check_processes("processes" if options.processes is None else "--processes", study.processes)
     cells = make_cells(study, options.study.parent)
     chosen = _chosen(study, cells, options)
     if options.dry_run:
@@ -83,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_selection(options: argparse.Namespace) -> None:
+def _refuse_selection(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """A report of some cells would take the place of the whole one, in the same file."""
-    for name in ("only", "tasks", "seeds", "dry_run", "rerun", "reuse"):
-        if getattr(options, name):
+    for name in ("only", "tasks", "seeds", "processes", "dry_run", "rerun", "reuse"):
+        if getattr(options, name) != parser.get_default(name):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"--report is written of all cells that are done: leave {flag} out.")
 
@@ -140,6 +146,10 @@ def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> lis
     """The cells that the flags name, with those that they start from."""
     methods = _matching("--only", options.only, list(study.methods))
     tasks = _matching("--tasks", options.tasks, list(study.tasks))
+    for seed in options.seeds or ():
+        if not any(cell.seed == seed for cell in cells):
+            known = ", ".join(map(str, dict.fromkeys(cell.seed for cell in cells)))
+            raise UserError(f"--seeds names {seed}, which is not in the study; it has {known}.")
     chosen = [
         cell
         for cell in cells
@@ -153,9 +163,9 @@ def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> lis
 
 def _matching(flag: str, patterns: list[str] | None, names: list[str]) -> list[str]:
     for pattern in patterns or ():
-        if not any(fnmatch(name, pattern) for name in names):
+        if not matching([pattern], names):
             raise UserError(f"{flag} names {pattern!r}, which is not in the study; it has {', '.join(names)}.")
-    return [name for name in names if patterns is None or any(fnmatch(name, pattern) for pattern in patterns)]
+    return names if patterns is None else matching(patterns, names)
 
 
 def _list(cells: list[Cell], folders: list[Path]) -> None:

@@ -15,10 +15,12 @@ from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.command_line import TwosomeCLI, run_cli
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
+from lightning_twosome.export import Trained
 from lightning_twosome.language_model import load_tokenizer
+from lightning_twosome.modules import OnPolicyModule
+from lightning_twosome.modules.zero_shot import FrozenPolicy
 from lightning_twosome.study.cells import CONFIG_FILE, Cell, write_atomically
-
-CALLBACKS = "trainer.callbacks."
+from lightning_twosome.study.names import CALLBACKS
 
 
 class _Parser(TwosomeCLI):
@@ -54,7 +56,7 @@ class CellSettings:
         Raises:
             UserError: A key is unknown or a value is wrong, or an environment cannot be made.
         """
-        identity = repr((cell.command, cell.configs, cell.set))
+        identity = repr((cell.command, cell.configs, cell.set, cell.export))
         if identity not in self._checked:
             try:
                 self._checked[identity] = self._parse(cell)
@@ -74,6 +76,7 @@ class CellSettings:
             _set_callbacks(config, named if cell.command == "fit" else {})  # a test has none of the training's
             whole = parser.parse_args(["--config", str(_written(Path(folder) / "whole.yaml", config))])
         made = parser.instantiate(whole)
+        _check_module(cell, made.model)
         data: RolloutDataModule = made.data
         for task in [*data.tasks, *data.test_tasks]:
             task.make().close()
@@ -124,6 +127,15 @@ class CellSettings:
         """Write the cell's config into its folder."""
         cell.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(cell.folder / CONFIG_FILE, yaml.safe_dump(self.of(cell), sort_keys=False).encode())
+
+
+def _check_module(cell: Cell, module: OnPolicyModule) -> None:
+    """What the module would say only once its cell runs, or when that is done."""
+    name = type(module).__name__
+    if cell.command == "fit" and isinstance(module, FrozenPolicy) and module.hparams.get("affordance") != "learned":
+        raise UserError(f"{name} has nothing to train: give the method command: test.")
+    if cell.export and not isinstance(module, Trained):
+        raise UserError(f"another method starts after it, and {name} trains no language model: leave that after out.")
 
 
 def _written(path: Path, content: Mapping[str, Any]) -> Path:
