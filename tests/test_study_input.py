@@ -10,6 +10,7 @@ from lightning_twosome.study.checks import EVALUATED
 from lightning_twosome.study.definition import load_study
 from lightning_twosome.study.names import matching
 from lightning_twosome.study.settings import CellSettings
+from tests.cli_runs import run
 from tests.study_runs import write_study
 
 
@@ -125,6 +126,13 @@ def test_a_config_that_is_none_is_named(content, said, tmp_path):
     study = write_study(tmp_path, methods={"x": {"configs": ["own.yaml"]}})
     with pytest.raises(UserError, match=f"The config '.*own.yaml' {said}"):
         make_cells(study, tmp_path)
+
+
+def test_a_report_needs_no_processes(tmp_path, capsys):
+    """So that it can be written on a smaller machine than the study was run on."""
+    write_study(tmp_path, processes=999, output=str(tmp_path / "out"))
+    assert run("study", tmp_path / "some.yaml", "--report") == 2
+    assert "No cell of the study 'some' is finished" in capsys.readouterr().err
 
 
 def test_two_panels_in_one_file_are_named(tmp_path):

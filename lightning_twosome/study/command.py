@@ -43,7 +43,6 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
         study.processes = options.processes
     if study.processes < 1:
         raise UserError(f"--processes is {study.processes}; it must be at least 1.")
-    check_processes("processes" if options.processes is None else "--processes", study.processes)
     cells = make_cells(study, options.study.parent)
     chosen = _chosen(study, cells, options)
     if options.dry_run:
@@ -118,6 +117,7 @@ def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.
     from lightning_twosome.study.runner import Runner
     from lightning_twosome.study.tables import write_tables
 
+    check_processes("processes" if options.processes is None else "--processes", study.processes)
     speak(debug)
     prepare(chosen, options.reuse, options.rerun)
     with Display(chosen, study.processes) as display:
