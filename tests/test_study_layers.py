@@ -36,6 +36,16 @@ def test_the_strongest_layer_wins_where_keys_overlap(tmp_path):
     assert made["both"]["lora"]["r"] == 2 and made["both"]["lora"]["lora_alpha"] == 4, "in one layer the part is meant"
 
 
+def test_cells_that_differ_in_which_layer_is_the_stronger_one_have_different_hashes(tmp_path):
+    """Else one would be taken for the other by --reuse."""
+    part, whole = {f"{LORA}.r": 1}, {LORA: {"r": 4}}
+    hashes = set()
+    for weak, strong in ((part, whole), (whole, part)):
+        study = write_study(tmp_path, tasks={"A": {"set": weak}}, methods={"x": {"set": strong}})
+        hashes |= {cell.hash for cell in make_cells(study, tmp_path)}
+    assert len(hashes) == 2
+
+
 def test_what_starts_after_another_keeps_the_rest_of_its_language_model(tmp_path):
     after = {"after": "x", "set": {"model.language_model.dtype": "bfloat16"}}
     for task_set in (MODEL, {"model.language_model": "bundled"}, {f"{LORA}.r": 3}):
