@@ -28,35 +28,38 @@ def check_config_files(arguments: Sequence[str]) -> None:
         check_config_file(name)
 
 
-def check_config_file(name: str) -> None:
+def check_config_file(name: str, kind: str = "config", keys: str = "model, data and trainer") -> None:
     """Read one config.
+
+    Args:
+        name: Its path.
+        kind: What it is, for messages.
+        keys: What stands in it, for messages.
 
     Raises:
         UserError: As for :func:`check_config_files`.
     """
     path = Path(name)
     if path.is_dir():
-        raise UserError(f"The config {name!r} is a folder: name the YAML file in it.")
+        raise UserError(f"The {kind} {name!r} is a folder: name the YAML file in it.")
     if not path.exists():
-        raise UserError(f"The config {name!r} does not exist{_nearest_file(path)}")
+        raise UserError(f"The {kind} {name!r} does not exist{_nearest_file(path)}")
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
-        raise UserError(f"The config {name!r} is no UTF-8 text: name a YAML file, or save it as UTF-8.") from error
+        raise UserError(f"The {kind} {name!r} is no UTF-8 text: name a YAML file, or save it as UTF-8.") from error
     except OSError as error:
-        raise UserError(f"The config {name!r} cannot be read ({error.strerror}).") from error
+        raise UserError(f"The {kind} {name!r} cannot be read ({error.strerror}).") from error
     except yaml.reader.ReaderError as error:
-        raise UserError(f"The config {name!r} is no text: name a YAML file.") from error
+        raise UserError(f"The {kind} {name!r} is no text: name a YAML file.") from error
     except yaml.MarkedYAMLError as error:
-        raise UserError(f"The config {name!r} is no YAML{_place(error)}: {_what(error)}.") from error
+        raise UserError(f"The {kind} {name!r} is no YAML{_place(error)}: {_what(error)}.") from error
     if node is None or node.tag.endswith(":null"):
-        raise UserError(f"The config {name!r} is empty; it must hold keys such as model, data and trainer.")
+        raise UserError(f"The {kind} {name!r} is empty; it must hold keys such as {keys}.")
     if not isinstance(node, yaml.MappingNode):
-        raise UserError(
-            f"The config {name!r} is {_kind(node)}; it must hold keys such as model, data and trainer, as `key: value`."
-        )
+        raise UserError(f"The {kind} {name!r} is {_kind(node)}; it must hold keys such as {keys}, as `key: value`.")
     for mistake in _mistakes(node):
-        raise UserError(f"The config {name!r} has {mistake}.")
+        raise UserError(f"The {kind} {name!r} has {mistake}.")
 
 
 def _named(arguments: Sequence[str]) -> Iterator[str]:

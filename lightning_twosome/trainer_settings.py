@@ -43,6 +43,24 @@ def check_seed(key: str, seed: Any) -> None:
         raise UserError(f"{key} is {seed}; it must be between 0 and {LARGEST_SEED}.")
 
 
+def check_processes(key: str, count: int) -> None:
+    """Check that this machine can hold so many processes, each with a model of its own.
+
+    Args:
+        key: Where it was given.
+        count: How many.
+
+    Raises:
+        UserError: They are many more than there are cores.
+    """
+    cores = os.cpu_count() or 1
+    if count > PROCESSES_A_CORE * cores:
+        raise UserError(
+            f"{key} is {count}, which on CPU starts as many processes, and this machine has {cores} cores: name at "
+            f"most {PROCESSES_A_CORE * cores}."
+        )
+
+
 def _check_strategy(strategy: Any) -> None:
     if not isinstance(strategy, str):
         return
@@ -60,9 +78,5 @@ def _check_processes(accelerator: Any, devices: Any) -> None:
     import torch
 
     on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
-    cores = os.cpu_count() or 1
-    if on_cpu and str(devices).isdecimal() and int(devices) > PROCESSES_A_CORE * cores:
-        raise UserError(
-            f"trainer.devices is {devices}, which on CPU starts as many processes, and this machine has {cores} "
-            f"cores: name at most {PROCESSES_A_CORE * cores}."
-        )
+    if on_cpu and str(devices).isdecimal():
+        check_processes("trainer.devices", int(devices))

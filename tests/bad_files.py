@@ -87,6 +87,9 @@ TEXTS = {
     "study_method.yaml": STUDY.replace("{ppo: {}}", "{ppo: {confgs: [x.yaml]}}"),
     "study_config.yaml": STUDY.replace("tomato_salad.yaml", "tomato_sald.yaml"),
     "study_seeds.yaml": STUDY.replace("[0]", "[0, 0]"),
+    "study_seed.yaml": STUDY.replace("[0]", "[-1]"),
+    "study_twice.yaml": STUDY + "seeds: [1]\n",
+    "study_threshold.yaml": STUDY + "threshold: {metric: val/succes}\n",
     "study.yaml": STUDY,
 }
 

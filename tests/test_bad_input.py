@@ -21,6 +21,7 @@ from lightning_twosome import ActionScorer, Decision, language_model, load_langu
 from lightning_twosome.cli_errors import one_sentence
 from tests.bad_environments import Unicode
 from tests.bad_files import make_bad_files, spec
+from tests.bad_studies import STUDIES
 from tests.cli_runs import ROOT, rows, run
 from tests.naive_scoring import naive_table
 
@@ -268,16 +269,7 @@ OTHER = [
     ("generalization-untested", "generalization @/run", "has no test episodes (generalization_episodes.csv): run"),
     ("generalization-file", "generalization @/quick.yaml", "is no file of test episodes: name the run's folder"),
     ("generalization-option", "generalization @/run --outpt x", "outpt is not known; did you mean 'output'?"),
-    ("study-nothing", "study", "study is missing: name the study's YAML file"),
-    ("study-missing", "study nothing.yaml", "The study 'nothing.yaml' cannot be read: No such file or directory"),
-    ("study-binary", "study @/good.ckpt", "good.ckpt' is no YAML"),
-    ("study-config-file", "study @/quick.yaml", "tasks is missing; a study needs tasks, methods and seeds"),
-    ("study-key", "study @/study_key.yaml", "seeds is missing; a study needs tasks, methods and seeds"),
-    ("study-method", "study @/study_method.yaml", "methods.ppo.confgs is not known; did you mean 'configs'?"),
-    ("study-config", "study @/study_config.yaml", "The config 'tomato_sald.yaml' is neither in"),
-    ("study-seeds", "study @/study_seeds.yaml", "seeds has a seed twice: [0, 0]"),
-    ("study-flag", "study @/study.yaml --seeds one", "--seeds: invalid int value: 'one'"),
-    ("study-only", "study @/study.yaml --only ddpg", "--only names 'ddpg', which is not in the study; it has ppo"),
+    *STUDIES,
 ]
 # fmt: on
 SHORT = {
@@ -438,7 +430,7 @@ def test_hostile_files_run_nothing(folder, capsys):
         (["play", "--agent", "nothing"], "does not exist"),
         (["report", "nothing"], "There is no run"),
         (["generalization", "@/run"], "has no test episodes"),
-        (["study", "nothing.yaml"], "cannot be read"),
+        (["study", "nothing.yaml"], "does not exist"),
         (["repot"], "There is no subcommand"),
     ],
 )

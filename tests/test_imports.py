@@ -50,7 +50,7 @@ def test_what_needs_no_library_loads_none(tmp_path, arguments, code):
         ("generalization --outpt x none", "outpt is not known; did you mean 'output'?"),
         ("generalization none", "'none' has no test episodes"),
         ("study none.yaml --ony x", "ony is not known; did you mean 'only'?"),
-        ("study none.yaml", "The study 'none.yaml' cannot be read"),
+        ("study none.yaml", "The study 'none.yaml' does not exist"),
         ("study none.yaml --report --tasks x", "--report is written of all cells that are done: leave --tasks out."),
     ],
 )

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from lightning_twosome.errors import UserError
 from lightning_twosome.study.cells import make_cells
-from lightning_twosome.study.definition import Study, Threshold, load_study
+from lightning_twosome.study.definition import Method, Study, StudyTask, Threshold, load_study
 from lightning_twosome.study.display import Display
 from lightning_twosome.study.estimates import curve, estimate_task
 from lightning_twosome.study.report import markdown_table
@@ -27,7 +28,7 @@ from lightning_twosome.study.tables import results, write_tables
 from lightning_twosome.study.worker import run_cell
 from tests.cli_runs import ROOT, run
 from tests.study_env import VARIABLE
-from tests.study_runs import STUDY, read, small_study, tables
+from tests.study_runs import STUDY, read, small_study, tables, write_study
 
 STUDIES = sorted((ROOT / "configs/studies").glob("*.yaml"))
 
@@ -46,49 +47,18 @@ def test_every_study_names_only_what_its_runs_take(path):
         assert config["seed_everything"] == cell.seed and config["run_dir"] == str(cell.folder)
 
 
-def write(folder, **changes) -> Study:
-    content = {"seeds": [0], "tasks": {"A": {}, "B": {}}, "methods": {"x": None, "y": {}}} | changes
-    path = folder / "some.yaml"
-    path.write_text(
-        yaml.safe_dump({name: value for name, value in content.items() if value is not ...}, sort_keys=False)
-    )
-    return load_study(path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"seeds": ...}, "seeds is missing"),
-        ({"process": 2}, "process is not known; did you mean 'processes'?"),
-        ({"methods": {"x": {"comand": "test"}}}, "methods.x.comand is not known; did you mean 'command'?"),
-        ({"methods": {"x": {"command": "train"}}}, "methods.x.command: expected one of 'fit', 'test', not 'train'"),
-        ({"methods": {"x": {"after": "z"}}}, "methods.x.after names 'z', which is not in the study; it has x."),
-        ({"methods": {"x": 3}}, "methods.x is 3; it must be a mapping"),
-        ({"methods": {"{alpha}": {"grid": {"model.beta": [1]}}}}, "methods.{alpha} names 'alpha'"),
-        ({"tasks": ["A"]}, "tasks is no mapping of names"),
-        ({"tasks": {"A": {"scores": {"random": 0}}}}, "tasks.A"),
-        ({"seeds": [1, 1]}, "seeds has a seed twice"),
-        ({"processes": 0}, "processes is 0; it must be at least 1."),
-        ({"threshold": {"metric": "success"}}, "threshold.metric is 'success'; it must be one of val/..."),
-        ({"reference": "z"}, "reference names 'z'"),
-    ],
-)
-def test_a_mistake_is_one_sentence_that_names_the_key(changes, sentence, tmp_path):
-    with pytest.raises(UserError) as error:
-        write(tmp_path, **changes)
-    assert sentence in str(error.value) and "some.yaml" in str(error.value) and "\n" not in str(error.value)
-
-
 def test_a_grid_becomes_methods_whose_names_have_its_values(tmp_path):
     grid = {"model.normalization": ["sum", "word"], "model.beta": [1, 2]}
-    study = write(tmp_path, methods={"{normalization} at {beta}": {"grid": grid}, "x": {"grid": {"data.seed": [7]}}})
+    study = write_study(
+        tmp_path, methods={"{normalization} at {beta}": {"grid": grid}, "x": {"grid": {"data.seed": [7]}}}
+    )
     assert list(study.methods) == ["sum at 1", "sum at 2", "word at 1", "word at 2", "x, seed 7"]
     assert study.methods["word at 1"].set == {"model.normalization": "word", "model.beta": 1}
     assert study.reference == "sum at 1"
 
 
 def test_cells_go_seed_by_seed_and_leave_out_what_makes_no_sense(tmp_path):
-    study = write(
+    study = write_study(
         tmp_path,
         seeds=[3, 4],
         tasks={"A": {}, "B": {"seeds": [5]}},
@@ -109,7 +79,7 @@ def test_layers_go_from_the_task_over_the_method_to_both(tmp_path):
         "set": {"model.beta": 3.0, "trainer.callbacks.EnvironmentBudget.total_env_steps": 9},
         "per_task": {"A": {"set": {"model.actor_lr": 0.25}}},
     }
-    study = write(tmp_path, tasks={"A": task, "B": task}, methods={"x": method}, forgetting=True)
+    study = write_study(tmp_path, tasks={"A": task, "B": task}, methods={"x": method}, forgetting=True)
     first, second = (CellSettings().of(cell) for cell in make_cells(study, tmp_path))
     model = first["model"]["init_args"]
     assert (model["beta"], model["entropy_coef"], model["actor_lr"], model["critic_lr"]) == (3.0, 0.5, 0.25, 0.005)
@@ -129,7 +99,7 @@ def test_layers_go_from_the_task_over_the_method_to_both(tmp_path):
     ],
 )
 def test_a_cells_mistake_is_known_before_anything_runs(key, value, sentence, tmp_path):
-    study = write(tmp_path, tasks={"A": {"configs": ["tomato_salad.yaml"]}}, methods={"x": {"set": {key: value}}})
+    study = write_study(tmp_path, tasks={"A": {"configs": ["tomato_salad.yaml"]}}, methods={"x": {"set": {key: value}}})
     with pytest.raises(UserError) as error:
         CellSettings().of(make_cells(study, tmp_path)[0])
     assert sentence in str(error.value) and "\n" not in str(error.value)
@@ -139,7 +109,7 @@ def test_a_hash_changes_with_what_comes_out_and_with_nothing_else(tmp_path):
     def hashes(text="model: {init_args: {beta: 2.0}}", **changes):
         (tmp_path / "own.yaml").write_text(text)
         settings = {"tasks": {"A": {"configs": ["own.yaml"]}}, "methods": {"x": {}, "y": {"after": "x"}}} | changes
-        return {cell.method: cell.hash for cell in make_cells(write(tmp_path, **settings), tmp_path)}
+        return {cell.method: cell.hash for cell in make_cells(write_study(tmp_path, **settings), tmp_path)}
 
     first = hashes()
     assert hashes("# Another comment.\nmodel: {init_args: {beta: 2.0}}", processes=3, output="elsewhere") == first
@@ -152,7 +122,11 @@ def test_the_file_of_the_documentation_is_a_study(tmp_path):
     (tmp_path / "methods.yaml").write_text(block)
     study = load_study(tmp_path / "methods.yaml")
     cells, settings = make_cells(study, tmp_path), CellSettings()
-    assert len({cell.method for cell in cells}) == 9 and len([c for c in cells if c.task == "Tomato Salad"]) == 45
+    content = yaml.safe_load(block)
+    places = {Study: [content], StudyTask: content["tasks"].values(), Method: content["methods"].values()}
+    for kind, parts in places.items():
+        assert {key for part in parts for key in part or {}} == {one.name for one in fields(kind)}
+    assert len({cell.method for cell in cells}) == 9 and len([c for c in cells if c.task == "Tomato Salad"]) == 40
     first = {cell.method: cell for cell in cells[::-1] if cell.task == "Tomato-Lettuce Salad"}
     assert set(first) == {"word", "short", "BC", "RL after BC", "SayCan"}
     for cell in first.values():
@@ -197,7 +171,7 @@ def test_results_have_a_line_a_cell_with_figures_and_versions(reference):
 
 def test_tables_are_tidy_and_in_the_studys_order(tmp_path):
     """Of cells made by hand: one reaches the threshold, one does not, one is not trained, one is not finished."""
-    study = write(tmp_path, seeds=[0, 1], tasks={"A": {}}, methods={"x": {}, "b": {"command": "test"}})
+    study = write_study(tmp_path, seeds=[0, 1], tasks={"A": {}}, methods={"x": {}, "b": {"command": "test"}})
     study.output, study.threshold = str(tmp_path / "made"), Threshold("val/success", 0.5)
     cells = make_cells(study, tmp_path)
     successes = {0: (0.25, 0.5, 1.0), 1: (0.0, 0.25, 0.25)}
@@ -262,7 +236,7 @@ def fake_work(connection, folder):
 def test_runner_survives_its_workers_and_tells_what_failed(processes, tmp_path, monkeypatch):
     methods = ("dies", "works", "dies once", "fails", "busy", "after dies", "after busy", "after works")
     described = {name: {"after": name.removeprefix("after ")} if name.startswith("after") else {} for name in methods}
-    study = write(tmp_path, seeds=[0], tasks={"A": {}}, methods=described, output=str(tmp_path / "out"))
+    study = write_study(tmp_path, seeds=[0], tasks={"A": {}}, methods=described, output=str(tmp_path / "out"))
     monkeypatch.setattr("lightning_twosome.study.worker.work", fake_work)
     fork = multiprocessing.get_context("fork")  # spares importing everything anew
     monkeypatch.setattr("lightning_twosome.study.runner.multiprocessing.get_context", lambda kind: fork)
@@ -311,8 +285,14 @@ def test_flags_that_name_nothing_are_refused(reference, capsys):
     assert "--only names 'words', which is not in the study; it has word, zero-shot" in capsys.readouterr().err
     assert run("study", reference[0], "--processes", 0) == 2
     assert "--processes is 0" in capsys.readouterr().err
-    assert run("study", reference[0], "--seeds", 9) == 2
-    assert "The flags leave no cell" in capsys.readouterr().err
+    assert run("study", reference[0], "--seeds", 1, 9) == 2
+    assert "--seeds names 9, which is not in the study; it has 1, 2." in capsys.readouterr().err
+    assert run("study", reference[0], "--processes", 999) == 2
+    assert "--processes is 999, which on CPU starts as many processes" in capsys.readouterr().err
+    assert run("study", reference[0], "--x", "ledger/flops") == 2
+    assert "--x ledger/flops is for the curves of the report: give --report" in capsys.readouterr().err
+    assert run("study", reference[0], "--report", "--processes", 1) == 2
+    assert "--report is written of all cells that are done: leave --processes out" in capsys.readouterr().err
 
 
 def test_a_cell_that_fails_says_why_and_the_others_go_on(tmp_path, reference):

@@ -8,10 +8,11 @@ import pytest
 from filelock import FileLock
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.study.reuse import reuse
-from lightning_twosome.study.tables import results, write_tables
+from lightning_twosome.study.reuse import plan, take
+from lightning_twosome.study.runner import Runner
+from lightning_twosome.study.tables import curves, results, write_tables
 from tests.cli_runs import run
-from tests.study_runs import STUDY, read, small_study
+from tests.study_runs import STUDY, finish, read, small_study
 
 OTHER = STUDY.replace("Corridor", "Hall").replace("  word", "  counted by words")
 
@@ -46,13 +47,9 @@ def theirs_renamed(ran, folder):
     return [functools.reduce(lambda text, pair: text.replace(*pair), names, text) for text in texts]
 
 
-def finish(cells):
-    """As if they had run."""
-    for cell in cells:
-        cell.write_state("done", row={"env_steps": 24, "return": 0.5 + cell.seed, "success": 1.0})
-        (cell.folder / "metrics.csv").write_text("step,val/return\n24,0.5\n")
-        (cell.folder / "checkpoints").mkdir()
-        (cell.folder / "checkpoints/last.ckpt").write_text(cell.label)
+def reuse(cells, folder):
+    """Those that are taken from one folder."""
+    return take(plan(cells, [folder])[folder])
 
 
 def test_equal_cells_are_taken_over_under_their_own_names(tmp_path, capsys):
@@ -157,6 +154,45 @@ def test_published_results_without_curves_give_the_same_tables_and_the_report_sa
     assert results == expected and pd.read_csv(tmp_path / "ours/results.csv").censored_at.tolist()[:2] == [24, 24]
     assert "without a line in their figures: Corridor / word.\n" in report
     assert "Evaluations over" not in report and "Evaluations over" in whole
+
+
+@pytest.mark.parametrize(("threshold", "known"), [("val/success, value: 0.9", 1), ("val/success, value: 0.5", 0)])
+def test_steps_to_another_threshold_are_not_taken_for_this_ones(threshold, known, tmp_path, monkeypatch, capsys):
+    """From tables without curves, which say nothing of their threshold: those of earlier releases had the default."""
+    monkeypatch.setattr(Runner, "run", lambda self: {})
+    text = STUDY.replace("val/return, value: -0.35", threshold)
+    study, cells = read(small_study(tmp_path, "theirs"))
+    finish(cells)
+    published = tmp_path / "published"
+    published.mkdir()
+    table = results(study, cells).assign(steps_to_threshold=[16, 24, None, None], censored_at=None)
+    table.drop(columns=["threshold_metric", "threshold_value"]).to_parquet(published / "results.parquet")
+    curves(study, cells).iloc[:0].to_parquet(published / "curves.parquet")
+    path = small_study(tmp_path, "ours", text)
+    assert run("study", path, "--reuse", published) == 0
+    said = "2 cells, such as Corridor / word / seed 1, have no steps to val/success 0.5: they were taken from tables"
+    assert (said in capsys.readouterr().out) == (not known)
+    table = pd.read_parquet(tmp_path / "ours/results.parquet")
+    assert table.steps_to_threshold.dropna().tolist() == [16, 24] * known
+    assert set(zip(table.threshold_metric, table.threshold_value, strict=True)) == {
+        ("val/success", 0.9 if known else 0.5)
+    }
+
+
+@pytest.mark.parametrize("name", ["results", "curves"])
+def test_tables_that_are_no_studys_are_named(name, tmp_path):
+    study, cells = read(small_study(tmp_path, "theirs"))
+    finish(cells)
+    write_tables(study, cells)
+    for cell in cells:
+        shutil.rmtree(cell.folder)
+    path = tmp_path / f"theirs/{name}.parquet"
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(UserError, match=rf"{name}.parquet' has no column 'task', and so is no study's: give --reuse"):
+        plan(cells, [tmp_path / "theirs"])
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(UserError, match=rf"{name}.parquet' is no Parquet file: give --reuse another folder"):
+        plan(cells, [tmp_path / "theirs"])
 
 
 def test_the_thresholds_metric_is_kept_whatever_the_study_keeps(tmp_path):

@@ -13,20 +13,24 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import lightning_twosome.configs
+from lightning_twosome.config_files import check_config_file
 from lightning_twosome.errors import UserError
-from lightning_twosome.study.definition import Layer, Method, Study
+from lightning_twosome.study.definition import Layer, Study
 
 PACKAGED = Path(next(iter(lightning_twosome.configs.__path__)))
 STATE_FILE, CONFIG_FILE, LOG_FILE, LOCK_FILE = "cell.json", "cell.yaml", "log.txt", "cell.lock"
 EXPORTED = "exported"
+LANGUAGE_MODEL = "model.init_args.language_model"
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,7 @@ class Cell:
 
     def state(self) -> dict[str, Any]:
         """What is known of it from its file; empty before it is begun."""
-        try:
-            found: dict[str, Any] = json.loads((self.folder / STATE_FILE).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        return found
+        return read_state(self.folder)
 
     def write_state(self, status: str, **more: Any) -> None:
         """Write its file in one step, so that a kill leaves the old one or the new one."""
@@ -84,12 +84,45 @@ class Cell:
         state = self.state()
         return state.get("status") == "done" and state["hash"] == self.hash
 
+    @property
+    def changed(self) -> bool:
+        """Whether it was begun with other settings."""
+        return self.state().get("hash", self.hash) != self.hash
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write beside the file, then put it in its place."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     beside.write_bytes(content)
     beside.replace(path)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """What the file of the cell in a folder says; nothing where there is none.
+
+    Raises:
+        UserError: It is broken.
+    """
+    path = folder / STATE_FILE
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:  # no JSON, or no text
+        found = None
+    whole = isinstance(found, dict) and isinstance(found.get("hash"), str) and "status" in found
+    if not whole or (found["status"] == "done" and not isinstance(found.get("row"), dict)):
+        raise UserError(f"{str(path)!r} is broken: delete the folder {str(folder)!r}, and its cell is run anew.")
+    return dict(found)
+
+
+def empty(folder: Path) -> None:
+    """Delete what a cell has written but its lock; the state goes last, so that no kill leaves a part without it."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == STATE_FILE):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK_FILE:
+            path.unlink()
 
 
 def make_cells(study: Study, place: Path) -> list[Cell]:
@@ -104,6 +137,7 @@ def make_cells(study: Study, place: Path) -> list[Cell]:
     """
     _check_folders([*study.tasks], "tasks")
     _check_folders([*study.methods], "methods")
+    _check_folders([*study.panels], "panels")
     seeds = {name: study.seeds if task.seeds is None else task.seeds for name, task in study.tasks.items()}
     longest = max(map(len, seeds.values()))
     wanted = [
@@ -111,20 +145,23 @@ def make_cells(study: Study, place: Path) -> list[Cell]:
         for turn in range(longest)
         for task in study.tasks
         for method in study.methods
-        if turn < len(seeds[task]) and _makes_sense(study.methods[method], task)
+        if turn < len(seeds[task]) and study.methods[method].runs_on(task)
     ]
     made: dict[tuple[str, str, int], Cell] = {}
+    read = cache(_read_config)
     for key in sorted(wanted, key=lambda key: study.methods[key[1]].after is not None):
-        made[key] = _make(study, place, *key, made)
+        made[key] = _make(study, place, *key, made, read)
     return [made[key] for key in wanted]
 
 
-def _makes_sense(method: Method, task: str) -> bool:
-    return (method.only is None or task in method.only) and task not in method.exclude
-
-
 def _make(
-    study: Study, place: Path, task: str, method: str, seed: int, made: Mapping[tuple[str, str, int], Cell]
+    study: Study,
+    place: Path,
+    task: str,
+    method: str,
+    seed: int,
+    made: Mapping[tuple[str, str, int], Cell],
+    read: Callable[[Path], Any],
 ) -> Cell:
     chosen, world = study.methods[method], study.tasks[task]
     layers: list[Layer] = [world, chosen, *([chosen.per_task[task]] if task in chosen.per_task else [])]
@@ -133,19 +170,20 @@ def _make(
     ]
     measured = study.forgetting if chosen.forgetting is None else chosen.forgetting
     files += [PACKAGED / "callbacks/forgetting.yaml"] if measured and chosen.command == "fit" else []
-    settings = {_full(key): value for layer in layers for key, value in layer.set.items()}
+    settings = _layered([layer.set for layer in layers])
     before = made.get((task, chosen.after, seed)) if chosen.after else None
     if chosen.after and before is None:
         raise UserError(f"methods.{method}.after is {chosen.after!r}, which is not run on {task!r} with seed {seed}.")
     identity = {
-        "configs": [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files],
+        "configs": [read(file) for file in files],
         "set": settings,
         "seed": seed, "command": chosen.command, "episodes": study.evaluation.episodes,
         "after": before.hash if before else None,
     }  # fmt: skip
     if before is not None:  # where it lies is not what it is
-        start = {"name": str(before.folder / EXPORTED), "lora": None}
-        settings = {**settings, "model.init_args.language_model": start}
+        for layer in layers[1:]:
+            _check_start(method, chosen.after, layer.set)
+        settings = _starting(settings, before.folder / EXPORTED)
     return Cell(
         task=task, method=method, seed=seed, folder=_folder(study, task, method, seed), command=chosen.command,
         configs=tuple(files), set=settings, episodes=study.evaluation.episodes,
@@ -169,7 +207,14 @@ def _check_folders(names: Sequence[str], axis: str) -> None:
     for name in names:
         other = taken.setdefault(slug(name), name)
         if other != name:
-            raise UserError(f"{axis} {other!r} and {name!r} have the same folder {slug(name)!r}; rename one of them.")
+            raise UserError(
+                f"{axis} {other!r} and {name!r} have the same name {slug(name)!r} as files; rename one of them."
+            )
+
+
+def _read_config(file: Path) -> Any:
+    check_config_file(str(file))
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
 def find_config(name: str, place: Path) -> Path:
@@ -182,6 +227,39 @@ def find_config(name: str, place: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise UserError(f"The config {name!r} is neither in {str(place)!r} nor among the package's configs.")
+
+
+def _layered(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Settings of which a stronger layer's take the place of weaker ones: of the same key, and of those inside it.
+
+    So what stands further down is inside of what stands above it, or has nothing to do with it.
+
+    Args:
+        layers: From weak to strong; in each of them a key inside of another is the stronger one.
+    """
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in sorted(layer.items(), key=lambda setting: _full(setting[0]).count(".")):
+            name = _full(key)
+            settings = {other: kept for other, kept in settings.items() if not f"{other}.".startswith(f"{name}.")}
+            settings[name] = value
+    return settings
+
+
+def _check_start(method: str, after: str | None, settings: Mapping[str, Any]) -> None:
+    taken = (LANGUAGE_MODEL, f"{LANGUAGE_MODEL}.name", f"{LANGUAGE_MODEL}.lora")
+    for key in settings:
+        if _full(key) in taken or _full(key).startswith(f"{taken[-1]}."):
+            raise UserError(
+                f"methods.{method} sets {key}, and it starts after {after!r}, whose name and lora it takes: leave the "
+                "key out, or set others alone, such as model.language_model.dtype."
+            )
+
+
+def _starting(settings: Mapping[str, Any], exported: Path) -> dict[str, Any]:
+    """The settings with the language model that another cell has exported."""
+    kept = {key: value for key, value in settings.items() if key != LANGUAGE_MODEL or isinstance(value, Mapping)}
+    return _layered([kept, {f"{LANGUAGE_MODEL}.name": str(exported), f"{LANGUAGE_MODEL}.lora": None}])
 
 
 def _full(key: str) -> str:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_twosome.command_parser import CommandParser
 from lightning_twosome.errors import UserError
-from lightning_twosome.ledger.axis import STEPS
+from lightning_twosome.ledger.axis import STEPS, check_axis
 from lightning_twosome.study.definition import Study, load_study
+from lightning_twosome.study.names import matching
+from lightning_twosome.trainer_settings import check_processes
 
 if TYPE_CHECKING:
     from lightning_twosome.study.cells import Cell
@@ -28,9 +28,13 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
     Returns:
         The exit code: 1 where a cell has failed, 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_axis(options.x, "--x")
     if options.report:
-        _refuse_selection(options)
+        _refuse_selection(options, parser)
+    elif options.x != STEPS:
+        raise UserError(f"--x {options.x} is for the curves of the report: give --report with it, or leave it out.")
     from lightning_twosome.study.cells import make_cells
 
     study = load_study(options.study)
@@ -42,7 +46,7 @@ def study_command(arguments: list[str], debug: bool = False) -> int:
     cells = make_cells(study, options.study.parent)
     chosen = _chosen(study, cells, options)
     if options.dry_run:
-        _list(chosen)
+        _list(chosen, options.reuse)
         return 0
     if options.report:
         return _report(study, cells, options)
@@ -84,10 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _refuse_selection(options: argparse.Namespace) -> None:
+def _refuse_selection(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """A report of some cells would take the place of the whole one, in the same file."""
-    for name in ("only", "tasks", "seeds", "dry_run", "rerun", "reuse"):
-        if getattr(options, name):
+    for name in ("only", "tasks", "seeds", "processes", "dry_run", "rerun", "reuse"):
+        if getattr(options, name) != parser.get_default(name):
             flag = f"--{name.replace('_', '-')}"
             raise UserError(f"--report is written of all cells that are done: leave {flag} out.")
 
@@ -97,6 +101,7 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
     from lightning_twosome.study.tables import write_tables
 
     write_tables(study, cells)
+    _say_without_steps(study, cells)
     command = ["lightning-twosome", "study", str(options.study), "--report"]
     command += ["--output", options.output] if options.output else []
     command += ["--x", options.x] if options.x != STEPS else []
@@ -108,51 +113,43 @@ def _report(study: Study, cells: list[Cell], options: argparse.Namespace) -> int
 def _run(study: Study, cells: list[Cell], chosen: list[Cell], options: argparse.Namespace, debug: bool) -> int:
     from lightning_twosome.command_line import speak
     from lightning_twosome.study.display import Display
-    from lightning_twosome.study.reuse import reuse
+    from lightning_twosome.study.preparation import prepare
     from lightning_twosome.study.runner import Runner
-    from lightning_twosome.study.settings import CellSettings
     from lightning_twosome.study.tables import write_tables
 
+    check_processes("processes" if options.processes is None else "--processes", study.processes)
     speak(debug)
-    _clear_changed(chosen, options.rerun)
-    settings = CellSettings()
-    for folder in options.reuse:
-        taken = reuse(chosen, folder)
-        for cell in taken:
-            settings.write(cell)
-        print(f"{len(taken)} cells are taken from {folder}.")
-    _reopen(chosen)
-    left = [cell for cell in chosen if not cell.done]
-    for cell in left:
-        settings.check_language_model(cell)
-    for cell in left:
-        settings.write(cell)
+    prepare(chosen, options.reuse, options.rerun)
     with Display(chosen, study.processes) as display:
         failed = Runner(chosen, study.processes, display, lambda: write_tables(study, cells)).run()
     write_tables(study, cells)
     for cell, sentence in failed.items():
         print(f"failed: {cell.label}: {sentence} ({cell.folder / 'log.txt'})")
+    _say_without_steps(study, cells)
     done = sum(cell.done for cell in chosen)
     print(f"{done} of {len(chosen)} cells are done; tables in {study.output}/results.csv and curves.csv.")
     return 1 if failed else 0
 
 
-def _reopen(cells: list[Cell]) -> None:
-    """Make room for cells that were taken from tables, without the model that an unfinished cell starts from."""
-    from lightning_twosome.study.cells import EXPORTED
-    from lightning_twosome.study.reuse import starts
+def _say_without_steps(study: Study, cells: list[Cell]) -> None:
+    from lightning_twosome.study.tables import without_steps
 
-    needed = starts(cells)
-    for cell in cells:
-        if cell.done and cell.folder in needed and not (cell.folder / EXPORTED).is_dir():
-            print(f"{cell.label} is run again: its model is needed, and it was taken from tables.")
-            shutil.rmtree(cell.folder)
+    if found := without_steps(study, cells):
+        threshold = f"{study.threshold.metric} {study.threshold.value:g}"
+        print(
+            f"{len(found)} cells, such as {found[0].label}, have no steps to {threshold}: they were taken from tables "
+            "with another threshold, and without curves to find it in."
+        )
 
 
 def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> list[Cell]:
     """The cells that the flags name, with those that they start from."""
     methods = _matching("--only", options.only, list(study.methods))
     tasks = _matching("--tasks", options.tasks, list(study.tasks))
+    for seed in options.seeds or ():
+        if not any(cell.seed == seed for cell in cells):
+            known = ", ".join(map(str, dict.fromkeys(cell.seed for cell in cells)))
+            raise UserError(f"--seeds names {seed}, which is not in the study; it has {known}.")
     chosen = [
         cell
         for cell in cells
@@ -166,26 +163,18 @@ def _chosen(study: Study, cells: list[Cell], options: argparse.Namespace) -> lis
 
 def _matching(flag: str, patterns: list[str] | None, names: list[str]) -> list[str]:
     for pattern in patterns or ():
-        if not any(fnmatch(name, pattern) for name in names):
+        if not matching([pattern], names):
             raise UserError(f"{flag} names {pattern!r}, which is not in the study; it has {', '.join(names)}.")
-    return [name for name in names if patterns is None or any(fnmatch(name, pattern) for pattern in patterns)]
+    return names if patterns is None else matching(patterns, names)
 
 
-def _list(cells: list[Cell]) -> None:
+def _list(cells: list[Cell], folders: list[Path]) -> None:
+    from lightning_twosome.study.preparation import check
+    from lightning_twosome.study.reuse import plan
+    from lightning_twosome.study.settings import CellSettings
+
     for number, cell in enumerate(cells, start=1):
-        state = cell.state()
-        status = state.get("status", "to do") if state.get("hash", cell.hash) == cell.hash else "settings have changed"
+        status = "settings have changed" if cell.changed else cell.state().get("status", "to do")
         print(f"{number:4} {cell.label}: {status}")
     print(f"{sum(cell.done for cell in cells)} of {len(cells)} cells are done.")
-
-
-def _clear_changed(cells: list[Cell], rerun: bool) -> None:
-    """Make room for cells whose settings have changed, if that is wanted."""
-    changed = [cell for cell in cells if cell.state().get("hash", cell.hash) != cell.hash]
-    if changed and not rerun:
-        raise UserError(
-            f"{len(changed)} of {len(cells)} cells have been run with other settings, such as {changed[0].label}: "
-            "--rerun runs them again, --output FOLDER leaves them as they are."
-        )
-    for cell in changed:
-        shutil.rmtree(cell.folder)
+    check(cells, plan(cells, folders), CellSettings())

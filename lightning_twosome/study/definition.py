@@ -10,11 +10,9 @@ A task and a method are layers on the configs of ``lightning-twosome fit``; docs
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatch
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +20,14 @@ import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
 from lightning_twosome.cli_errors import one_sentence
+from lightning_twosome.config_files import check_config_file
 from lightning_twosome.errors import UserError
+from lightning_twosome.study.checks import check_study
+from lightning_twosome.study.grid import expanded
+from lightning_twosome.study.names import matching
 
 LINES = 6  # of a figure of curves
+KEYS = "tasks, methods and seeds"  # that every study has
 
 
 @dataclass
@@ -89,6 +92,10 @@ class Method(Layer):
     exclude: list[str] = field(default_factory=list)
     per_task: dict[str, Layer] = field(default_factory=dict)
     grid: dict[str, list[Any]] = field(default_factory=dict)
+
+    def runs_on(self, task: str) -> bool:
+        """Whether there are cells of it on a task."""
+        return (self.only is None or task in self.only) and task not in self.exclude
 
 
 @dataclass
@@ -160,10 +167,7 @@ class Study:
         """
         reference = [name for name in methods if name == self.reference]
         if self.panels:
-            chosen = {
-                panel: [name for name in methods if any(fnmatch(name, pattern) for pattern in patterns)]
-                for panel, patterns in self.panels.items()
-            }
+            chosen = {panel: matching(patterns, methods) for panel, patterns in self.panels.items()}
         elif len(methods) <= LINES:
             return {"": methods} if methods else {}
         else:
@@ -180,37 +184,46 @@ def load_study(path: Path) -> Study:
     Raises:
         UserError: It is missing, is no YAML, or a key of it is unknown or wrong.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"The study {str(path)!r} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"The study {str(path)!r} is no YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, Mapping):
-        raise UserError(f"The study {str(path)!r} is no mapping; it needs tasks, methods and seeds.")
+    check_config_file(str(path), "study", KEYS)
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
     for axis in ("tasks", "methods"):
         if isinstance(content.get(axis), Mapping):
-            content = {**content, axis: {str(name): value or {} for name, value in content[axis].items()}}
+            content |= {axis: {str(name): {} if value is None else value for name, value in content[axis].items()}}
     study = _typed(path, content)
     study.name = study.name or path.stem
     study.output = study.output or f"studies/{study.name}"
-    study.methods = {new: one for name, method in study.methods.items() for new, one in _expanded(path, name, method)}
+    study.methods = expanded(path, study.methods)
     study.reference = study.reference or next(iter(study.methods), None)
-    _check(path, study)
+    check_study(path, study)
     return study
 
 
 def _typed(path: Path, content: Mapping[str, Any]) -> Study:
-    missing = [key for key in ("tasks", "methods", "seeds") if not content.get(key)]
+    """The study; its parts are read alone at first, so that a message can name them."""
+    missing = [key for key in ("tasks", "methods", "seeds") if content.get(key) in (None, [], {})]
     if missing:
-        raise UserError(f"{path}: {missing[0]} is missing; a study needs tasks, methods and seeds.")
+        raise UserError(f"{path}: {missing[0]} is missing; a study needs {KEYS}.")
+    if not isinstance(content["seeds"], list):
+        raise UserError(f"{path}: seeds is {content['seeds']!r}; it must be a list such as [0, 1, 2].")
     for axis, kind in (("tasks", StudyTask), ("methods", Method)):
         if not isinstance(content[axis], Mapping):
             raise UserError(f"{path}: {axis} is no mapping of names; give each of the {axis} a name.")
-        for name, entry in content[axis].items():  # alone, so that a message can name it
-            _parsed(path, kind, entry, f"{axis}.{name}.")
-    study: Study = _parsed(path, Study, dict(content), "")
+        for name, entry in content[axis].items():
+            _read_entry(path, kind, entry, f"{axis}.{name}.")
+    for key, part in (("evaluation", Evaluation), ("threshold", Threshold)):
+        if key in content:
+            _parsed(path, part, content[key], f"{key}.")
+    study: Study = _parsed(path, Study, content, "")
     return study
+
+
+def _read_entry(path: Path, kind: type, entry: Any, place: str) -> None:
+    """A task or a method, from the inside out: else an unknown key of a layer would be left out without a word."""
+    inner = entry if isinstance(entry, Mapping) else {}
+    layers = inner.get("per_task")
+    for task, layer in layers.items() if isinstance(layers, Mapping) else ():
+        _parsed(path, Layer, layer, f"{place}per_task.{task}.")
+    _parsed(path, kind, entry, place)
 
 
 def _parsed(path: Path, kind: type, content: Any, place: str) -> Any:
@@ -225,53 +238,7 @@ def _parsed(path: Path, kind: type, content: Any, place: str) -> Any:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, "content")
     try:
-        return parser.instantiate(parser.parse_object({"content": dict(content)})).content
+        return parser.instantiate(parser.parse_object({"content": deepcopy(content)})).content
     except ArgumentError as error:
-        raise UserError(f"{path}: {one_sentence(error).replace('content.', place, 1)}.") from error
-
-
-def _expanded(path: Path, name: str, method: Method) -> list[tuple[str, Method]]:
-    """The method, or one for each combination of its grid, whose names are filled in or added to."""
-    if not method.grid:
-        return [(name, method)]
-    made = []
-    for values in itertools.product(*method.grid.values()):
-        chosen = dict(zip(method.grid, values, strict=True))
-        short = {key.rpartition(".")[2]: value for key, value in chosen.items()}
-        try:
-            filled = name.format(**short)
-        except (KeyError, IndexError, ValueError) as error:
-            raise UserError(f"{path}: methods.{name} names {error}, which its grid has not.") from error
-        if filled == name:
-            filled = f"{name}, " + ", ".join(f"{key} {value}" for key, value in short.items())
-        made.append((filled, replace(deepcopy(method), set=method.set | chosen, grid={})))
-    return made
-
-
-def _check(path: Path, study: Study) -> None:
-    counts = {"processes": study.processes, "evaluation.episodes": study.evaluation.episodes}
-    for key, value in counts.items():
-        if value < 1:
-            raise UserError(f"{path}: {key} is {value}; it must be at least 1.")
-    if not study.threshold.metric.startswith("val/"):
-        raise UserError(f"{path}: threshold.metric is {study.threshold.metric!r}; it must be one of val/...")
-    lists = {"seeds": study.seeds, **{f"tasks.{name}.seeds": task.seeds or [] for name, task in study.tasks.items()}}
-    for key, seeds in lists.items():
-        if len(set(seeds)) < len(seeds):
-            raise UserError(f"{path}: {key} has a seed twice: {seeds}.")
-    named = {"reference": [study.reference or ""]}
-    named |= {f"methods.{name}.after": [method.after] for name, method in study.methods.items() if method.after}
-    for key, names in named.items():
-        _check_known(path, key, names, study.methods)
-    for name, method in study.methods.items():
-        tasks = {"only": method.only or [], "exclude": method.exclude, "per_task": list(method.per_task)}
-        for key, names in tasks.items():
-            _check_known(path, f"methods.{name}.{key}", names, study.tasks)
-        if method.after and (method.after == name or study.methods[method.after].after):
-            raise UserError(f"{path}: methods.{name}.after is {method.after!r}, which must itself start from nothing.")
-
-
-def _check_known(path: Path, key: str, names: list[str], known: Mapping[str, Any]) -> None:
-    for name in names:
-        if name not in known:
-            raise UserError(f"{path}: {key} names {name!r}, which is not in the study; it has {', '.join(known)}.")
+        sentence = one_sentence(error).replace("content.", place, 1).rstrip(".")
+        raise UserError(f"{path}: {sentence}{'' if sentence.endswith('?') else '.'}") from error

@@ -7,9 +7,9 @@ others start from is taken without its model where all of these are finished too
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from filelock import FileLock, Timeout
 
 from lightning_twosome.errors import UserError
-from lightning_twosome.study.cells import EXPORTED, LOCK_FILE, STATE_FILE, Cell
+from lightning_twosome.study.cells import EXPORTED, LOCK_FILE, STATE_FILE, Cell, empty, read_state
 from lightning_twosome.study.rows import METRICS_FILE
-from lightning_twosome.study.tables import ADDED, CURVES, KEYS, RESULTS, STEPS_TO_THRESHOLD
+from lightning_twosome.study.tables import CURVES, KEYS, RESULTS, STEPS_TO_THRESHOLD, THRESHOLD
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -72,76 +72,97 @@ class TableRows:
         cell.write_state("done", row=dict(self.row))
 
 
-def starts(cells: Iterable[Cell]) -> set[Path]:
-    """Folders of the cells whose models are still needed: an unfinished cell starts from each of them."""
-    return {cell.after for cell in cells if cell.after is not None and not cell.done}
-
-
-def reuse(cells: Sequence[Cell], folder: Path) -> list[Cell]:
-    """Copy finished cells of another study into the places of equal ones that are not done here.
+def plan(cells: Sequence[Cell], folders: Iterable[Path]) -> dict[Path, dict[Cell, Source]]:
+    """What can be taken from other studies into the places of equal cells that are not done here; nothing is written.
 
     Equal are cells with the same hash, whatever their task and method are called there.
 
     Args:
         cells: Of this study.
-        folder: The other study's, or one with its two Parquet tables.
+        folders: The other studies', or with two Parquet tables each; the first that has a cell gives it.
 
     Returns:
-        The cells that are done now.
+        By folder, where each cell comes from.
 
     Raises:
-        UserError: There are neither cells nor tables in the folder.
+        UserError: There are neither cells nor tables in a folder, or a file in it is broken.
     """
-    theirs = _cells_in(folder) or _tables_in(folder)
+    planned: dict[Path, dict[Cell, Source]] = {}
+    left = [cell for cell in cells if not cell.done]
+    for folder in folders:
+        theirs = _cells_in(folder) or _tables_in(folder)
+        part = planned.setdefault(folder, {})
+        for cell in sorted(left, key=lambda cell: cell.export):  # those that others start from last
+            source = theirs.get(cell.hash)
+            if source is None or (not source.has_model and cell.folder in starts(left)):
+                continue
+            part[cell] = source
+            left.remove(cell)
+    return planned
+
+
+def starts(left: Iterable[Cell]) -> set[Path]:
+    """Folders of the cells whose models are needed.
+
+    Args:
+        left: The cells that are still to be run.
+    """
+    return {cell.after for cell in left if cell.after is not None}
+
+
+def take(part: Mapping[Cell, Source]) -> list[Cell]:
+    """Copy cells into their places, but those that another start of this study is at; returns those that are done."""
     taken = []
-    for cell in sorted(cells, key=lambda cell: cell.export):  # those that others start from last
-        source = theirs.get(cell.hash)
-        if cell.done or source is None:
-            continue
-        if cell.export and not source.has_model and cell.folder in starts(cells):
-            continue
+    for cell, source in part.items():
         cell.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(cell.folder / LOCK_FILE, timeout=0):
-                _clear(cell.folder)
-                source.copy_to(cell)
-        except Timeout:  # another start of this study is at it
-            continue
-        taken.append(cell)
+        with suppress(Timeout), FileLock(cell.folder / LOCK_FILE, timeout=0):
+            empty(cell.folder)
+            source.copy_to(cell)
+            taken.append(cell)
     return taken
 
 
 def _cells_in(folder: Path) -> dict[str, Source]:
-    states = {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob(f"*/*/*/{STATE_FILE}")}
+    states = {path.parent: read_state(path.parent) for path in folder.glob(f"*/*/*/{STATE_FILE}")}
     return {state["hash"]: CellFolder(place) for place, state in states.items() if state["status"] == "done"}
 
 
 def _tables_in(folder: Path) -> dict[str, Source]:
-    import pandas as pd
-
     paths = [folder / f"{name}.parquet" for name in (RESULTS, CURVES)]
     if not all(path.is_file() for path in paths):
         raise UserError(
             f"--reuse names {str(folder)!r}, which has no cells of a study that are done: give a study's output "
             f"folder, or one with its {paths[0].name} and {paths[1].name}."
         )
-    results, curves = (pd.read_parquet(path) for path in paths)
+    results = _read_table(paths[0], [*KEYS, "config_hash", *STEPS_TO_THRESHOLD])
+    curves = _read_table(paths[1], [*KEYS, "metric", "env_steps", "value"])
     points = {key: part.drop(columns=KEYS) for key, part in curves.groupby(KEYS)}
     nothing = curves.iloc[:0]
-    found: dict[str, Source] = {}
-    for line in results.to_dict("records"):
-        own = points.get(tuple(line[name] for name in KEYS), nothing)
-        row = {name: value for name, value in line.items() if name not in (*KEYS, *ADDED) and not pd.isna(value)}
-        if not (own.env_steps > 0).any():  # the steps to the threshold are known from the row alone
-            row |= {name: None if pd.isna(line[name]) else line[name] for name in STEPS_TO_THRESHOLD}
-        found[line["config_hash"]] = TableRows(row, own)
-    return found
+    return {
+        line["config_hash"]: TableRows(_row(line), points.get(tuple(line[name] for name in KEYS), nothing))
+        for line in results.to_dict("records")
+    }
 
 
-def _clear(folder: Path) -> None:
-    """Make room where a cell was interrupted."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != LOCK_FILE:
-            path.unlink()
+def _read_table(path: Path, columns: list[str]) -> DataFrame:
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # of which pyarrow's are
+        raise UserError(f"The table {str(path)!r} is no Parquet file: give --reuse another folder.") from error
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise UserError(
+            f"The table {str(path)!r} has no column {missing[0]!r}, and so is no study's: give --reuse another folder."
+        )
+    return table
+
+
+def _row(line: Mapping[Any, Any]) -> dict[str, Any]:
+    """A cell's own row, with the steps to the threshold in case that its curve is not there to find them."""
+    import pandas as pd
+
+    known = {name: value for name, value in line.items() if name not in (*KEYS, "config_hash") and not pd.isna(value)}
+    steps = any(name in known for name in STEPS_TO_THRESHOLD)
+    return known if steps else {name: value for name, value in known.items() if name not in THRESHOLD}

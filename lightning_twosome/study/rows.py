@@ -6,14 +6,14 @@ import csv
 import json
 import platform
 from collections.abc import Sequence
-from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lightning_twosome.evaluation import summarize
 from lightning_twosome.rollout import Episode
-from lightning_twosome.study.cells import STATE_FILE, Cell
+from lightning_twosome.study.cells import Cell, read_state
+from lightning_twosome.study.names import matching
 from lightning_twosome.tasks import best_possible_return
 
 METRICS_FILE = "metrics.csv"  # of Lightning's CSV logger
@@ -35,12 +35,11 @@ def cell_row(cell: Cell, module: Any, data: Any, trainer: Any) -> dict[str, Any]
     row |= _before_and_after(cell.folder / "before_and_after.json")
     row.setdefault("optimum", best_possible_return(data.make_env(), module.gamma))
     if cell.after is not None:
-        row["env_steps_before"] = json.loads((cell.after / STATE_FILE).read_text(encoding="utf-8"))["row"]["env_steps"]
+        row["env_steps_before"] = read_state(cell.after)["row"]["env_steps"]
     logged = read_metrics(cell.folder)
-    for name in sorted({name for line in logged for name in line}):
-        if any(fnmatch(name, pattern) for pattern in LAST):
-            last = [line[name] for line in logged if name in line][-1]
-            row[f"final/{name}" if name.startswith("policy/") else name] = last
+    for name in matching(LAST, sorted({name for line in logged for name in line})):
+        last = [line[name] for line in logged if name in line][-1]
+        row[f"final/{name}" if name.startswith("policy/") else name] = last
     versions = {f"version/{name}": version(name) for name in VERSIONS}
     row |= {**versions, "version/python": platform.python_version()}
     return {name: value for name, value in row.items() if not name.endswith(PARTS)}
@@ -88,14 +87,10 @@ def curve_rows(cell: Cell, row: dict[str, Any], patterns: Sequence[str]) -> list
 
     The untrained policy stands at 0 steps, as ``BeforeAndAfter`` has measured it.
     """
-    points: dict[tuple[str, int], float] = {}
-    for name in ("return", "success"):
-        if f"before/{name}" in row and any(fnmatch(f"val/{name}", pattern) for pattern in patterns):
-            points[f"val/{name}", 0] = row[f"before/{name}"]
-    for line in read_metrics(cell.folder):
-        for name, value in line.items():
-            if any(fnmatch(name, pattern) for pattern in patterns):
-                points[name, int(line["step"])] = value
+    before = {f"val/{name}": row[f"before/{name}"] for name in ("return", "success") if f"before/{name}" in row}
+    logged = [{"step": 0, **before}, *read_metrics(cell.folder)]
+    kept = matching(patterns, {name for line in logged for name in line})
+    points = {(name, int(line["step"])): line[name] for line in logged for name in kept if name in line}
     key = {"task": cell.task, "method": cell.method, "seed": cell.seed}
     return [
         {**key, "metric": name, "env_steps": steps, "value": value} for (name, steps), value in sorted(points.items())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from lightning_twosome.cli_errors import one_sentence
 from lightning_twosome.command_line import TwosomeCLI, run_cli
 from lightning_twosome.data import RolloutDataModule
 from lightning_twosome.errors import UserError
+from lightning_twosome.export import Trained
 from lightning_twosome.language_model import load_tokenizer
+from lightning_twosome.modules import OnPolicyModule
+from lightning_twosome.modules.zero_shot import FrozenPolicy
 from lightning_twosome.study.cells import CONFIG_FILE, Cell, write_atomically
-
-CALLBACKS = "trainer.callbacks."
+from lightning_twosome.study.names import CALLBACKS
 
 
 class _Parser(TwosomeCLI):
@@ -53,7 +56,7 @@ class CellSettings:
         Raises:
             UserError: A key is unknown or a value is wrong, or an environment cannot be made.
         """
-        identity = repr((cell.command, cell.configs, cell.set))
+        identity = repr((cell.command, cell.configs, cell.set, cell.export))
         if identity not in self._checked:
             try:
                 self._checked[identity] = self._parse(cell)
@@ -73,21 +76,33 @@ class CellSettings:
             _set_callbacks(config, named if cell.command == "fit" else {})  # a test has none of the training's
             whole = parser.parse_args(["--config", str(_written(Path(folder) / "whole.yaml", config))])
         made = parser.instantiate(whole)
+        _check_module(cell, made.model)
         data: RolloutDataModule = made.data
         for task in [*data.tasks, *data.test_tasks]:
             task.make().close()
         return config
 
-    def check_language_model(self, cell: Cell) -> None:
-        """Read the tokenizer of the cell's language model, so that a missing one is told before any cell runs.
+    def check(self, cells: Sequence[Cell], others: Iterable[Cell]) -> None:
+        """Check all that can be known before any cell runs.
 
-        A cell that starts from another has its model once that is done.
+        Args:
+            cells: Those that are to be run.
+            others: Those that they start from are among them.
 
         Raises:
-            UserError: There is no such model, or it is of no use here.
+            UserError: A config is wrong, a language model is missing, or a cell cannot start from another.
         """
+        places = {cell.folder: cell for cell in others}
+        for cell in cells:
+            if cell.after is None:
+                self._check_language_model(cell)
+            else:
+                self._check_start(cell, places[cell.after])
+
+    def _check_language_model(self, cell: Cell) -> None:
+        """Read the tokenizer of the cell's language model, so that a missing one is told before any cell runs."""
         described = self.of(cell)["model"]["init_args"].get("language_model")
-        if described is None or cell.after is not None:
+        if described is None:
             return
         name, revision = (described, None) if isinstance(described, str) else (described["name"], described["revision"])
         if (name, revision) in self._models:
@@ -98,10 +113,29 @@ class CellSettings:
             raise UserError(f"{cell.task} / {cell.method}: {one_sentence(error)}") from error
         self._models.add((name, revision))
 
+    def _check_start(self, cell: Cell, before: Cell) -> None:
+        """What turns scores into probabilities stays, or another policy would be trained on than was learned."""
+        own, learned = (self.of(one)["model"]["init_args"] for one in (cell, before))
+        for name in ("normalization", "beta"):
+            if name in own and name in learned and own[name] != learned[name]:
+                raise UserError(
+                    f"{cell.task} / {cell.method}: model.{name} is {own[name]!r}, and {before.method!r}, which it "
+                    f"starts after, has {learned[name]!r}: set both to the same value."
+                )
+
     def write(self, cell: Cell) -> None:
         """Write the cell's config into its folder."""
         cell.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(cell.folder / CONFIG_FILE, yaml.safe_dump(self.of(cell), sort_keys=False).encode())
+
+
+def _check_module(cell: Cell, module: OnPolicyModule) -> None:
+    """What the module would say only once its cell runs, or when that is done."""
+    name = type(module).__name__
+    if cell.command == "fit" and isinstance(module, FrozenPolicy) and module.hparams.get("affordance") != "learned":
+        raise UserError(f"{name} has nothing to train: give the method command: test.")
+    if cell.export and not isinstance(module, Trained):
+        raise UserError(f"another method starts after it, and {name} trains no language model: leave that after out.")
 
 
 def _written(path: Path, content: Mapping[str, Any]) -> Path:
@@ -110,7 +144,7 @@ def _written(path: Path, content: Mapping[str, Any]) -> Path:
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``."""
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; values stay as they are, since all cells share those of the study."""
     nested: dict[str, Any] = {}
     for key, value in settings.items():
         *folders, name = key.split(".")
@@ -119,7 +153,7 @@ def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
             place = place.setdefault(folder, {})
             if not isinstance(place, dict):
                 raise UserError(f"set.{key} is inside of what another key of set sets whole.")
-        place[name] = value
+        place[name] = deepcopy(value)
     return nested
 
 

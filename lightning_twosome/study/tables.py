@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_twosome.study.cells import Cell, write_atomically
 from lightning_twosome.study.definition import Study, Threshold
-from lightning_twosome.study.rows import curve_rows, read_metrics
+from lightning_twosome.study.rows import curve_rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 RESULTS, CURVES = "results", "curves"
 KEYS = ["task", "method", "seed"]
 STEPS_TO_THRESHOLD = ["steps_to_threshold", "censored_at"]
-ADDED = ["config_hash", *STEPS_TO_THRESHOLD]  # to a cell's own row
-FIRST = [*KEYS, "config_hash", "env_steps", *STEPS_TO_THRESHOLD]
+THRESHOLD = ["threshold_metric", "threshold_value"]
+ADDED = ["config_hash", *STEPS_TO_THRESHOLD, *THRESHOLD]  # to a cell's own row
+FIRST = [*KEYS, "config_hash", "env_steps", *STEPS_TO_THRESHOLD, *THRESHOLD]
 
 
 def write_tables(study: Study, cells: list[Cell]) -> None:
@@ -37,14 +39,18 @@ def results(study: Study, cells: list[Cell]) -> DataFrame:
     """One line a finished cell."""
     import pandas as pd
 
+    wanted = dict(zip(THRESHOLD, astuple(study.threshold), strict=True))
     rows = [
         {"task": cell.task, "method": cell.method, "seed": cell.seed, "config_hash": cell.hash,
-         **_threshold(cell, row, study.threshold), **row}
+         **_threshold(cell, row, study.threshold), **wanted,
+         **{name: value for name, value in row.items() if name not in ADDED}}
         for cell, row in _finished(cells)
     ]  # fmt: skip
     table = pd.DataFrame(rows, columns=FIRST if not rows else None)
     rest = sorted(set(table.columns) - set(FIRST), key=lambda name: ("/" in name, name))
-    steps = {name: "Int64" for name in FIRST[-3:]}  # which, unlike a plain integer, can be missing
+    steps = {
+        name: "Int64" for name in ("env_steps", *STEPS_TO_THRESHOLD)
+    }  # which, unlike a plain integer, can be missing
     return _ordered(study, table[FIRST + rest].astype(steps), [])
 
 
@@ -64,9 +70,19 @@ def curves(study: Study, cells: list[Cell]) -> DataFrame:
 def without_curves(results: DataFrame, curves: DataFrame) -> list[tuple[str, str]]:
     """Tasks and methods of which a trained cell has no curve: it was taken from tables that had none."""
     begun = set(zip(*(curves[curves.env_steps > 0][name] for name in KEYS), strict=True))
-    trained = results.dropna(subset=STEPS_TO_THRESHOLD, how="all")
+    trained = results[results.env_steps > 0]
     cells = zip(*(trained[name] for name in KEYS), strict=True)
     return list(dict.fromkeys((task, method) for task, method, seed in cells if (task, method, seed) not in begun))
+
+
+def without_steps(study: Study, cells: list[Cell]) -> list[Cell]:
+    """Cells that were taken from tables, with steps to another threshold and no curve to find this study's from."""
+    return [
+        cell
+        for cell, row in _finished(cells)
+        if _taken_threshold(row) not in (None, study.threshold)
+        and not _evaluated(_evaluations(cell, row, study.threshold))
+    ]
 
 
 def _finished(cells: list[Cell]) -> list[tuple[Cell, dict[str, Any]]]:
@@ -88,12 +104,29 @@ def _ordered(study: Study, table: DataFrame, further: list[str]) -> DataFrame:
 
 def _threshold(cell: Cell, row: dict[str, Any], threshold: Threshold) -> dict[str, int | None]:
     """Environment steps to the threshold, or those after which it had not been reached."""
-    name = threshold.metric
-    points = [(int(line["step"]), line[name]) for line in read_metrics(cell.folder) if name in line]
-    before = row.get(name.replace("val/", "before/"))
-    points = [(0, before), *points] if before is not None else points
+    points = _evaluations(cell, row, threshold)
+    if not _evaluated(points) and (taken := _taken_threshold(row)) is not None:
+        return {name: row.get(name) if taken == threshold else None for name in STEPS_TO_THRESHOLD}
     reached = next((steps for steps, value in points if value >= threshold.value), None)
     return {
         "steps_to_threshold": reached,
         "censored_at": points[-1][0] if points and reached is None else None,
     }
+
+
+def _evaluations(cell: Cell, row: dict[str, Any], threshold: Threshold) -> list[tuple[int, float]]:
+    """Environment steps and value of each evaluation."""
+    return [(line["env_steps"], line["value"]) for line in curve_rows(cell, row, [threshold.metric])]
+
+
+def _evaluated(points: list[tuple[int, float]]) -> bool:
+    """Whether there is more than the untrained policy's."""
+    return any(steps > 0 for steps, _ in points)
+
+
+def _taken_threshold(row: dict[str, Any]) -> Threshold | None:
+    """The threshold of the steps that a row was taken with from tables; those that name none have the default one."""
+    if not any(name in row for name in STEPS_TO_THRESHOLD):
+        return None
+    default = Threshold()
+    return Threshold(row.get("threshold_metric", default.metric), row.get("threshold_value", default.value))
