@@ -19,7 +19,7 @@ from lightning_twosome.study.estimates import Estimate, curve
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-METRICS = {"val/return": "return", "val/success": "success", "forgetting/mean_loss": "forgotten, mean over the suite"}
+METRICS = {"val/return": "return", "val/success": "success", "forgetting/mean_loss": "forgotten, mean loss"}
 ROW, EDGE, WIDTH = 0.2, 0.9, 3.1  # inches of a method's line, of title and axis together, of a panel
 
 
